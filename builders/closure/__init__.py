@@ -1,0 +1,1 @@
+"""The closure graph of store paths and how it is cut into layers."""

@@ -1,0 +1,31 @@
+"""The one exception type for what a user can cause, and the one way to print it."""
+
+import sys
+from typing import NoReturn
+
+
+class UserError(Exception):
+    """A failure that the user of Longshore can mend.
+
+    `message` says what is wrong and where (which attribute, file or image);
+    `hint` says what to do about it. Both are parts of one line: no newline, no
+    full stop at the end.
+    """
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}".replace("\n", " ")
+
+
+def warn(message: str) -> None:
+    """Print one line of warning to stderr."""
+    print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+def die(message: str, *, hint: str) -> NoReturn:
+    """Raise `UserError`: shorthand for the many places that only refuse input."""
+    raise UserError(message, hint=hint)

@@ -1,0 +1,1 @@
+"""What an executable says about itself."""

@@ -1,0 +1,1 @@
+"""Docker and OCI images: archives, configurations, plans, streams."""

@@ -1,0 +1,1 @@
+"""Root file systems: trees of links, fake root, namespaces."""

@@ -1,0 +1,1 @@
+"""Tar streams, written by hand: the bytes of every layer."""
