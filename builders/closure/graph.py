@@ -1,0 +1,77 @@
+"""The closure graph: store paths and their references, as Nix hands them to a derivation.
+
+Source: Nix manual, "Advanced Attributes", exportReferencesGraph; with
+structured attributes each path is an object with `path`, `references`,
+`narSize`, `narHash` and `closureSize`.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StorePath:
+    """One node of a closure graph.
+
+    `references` are the paths whose names occur in this one, itself excluded;
+    `nar_size` is in bytes, `nar_hash` as Nix writes it (`sha256:…`).
+    """
+
+    path: str
+    references: tuple[str, ...]
+    nar_size: int = 0
+    nar_hash: str = ""
+
+    @property
+    def name_and_hash(self) -> tuple[str, str]:
+        """The package name and the hash of the path: the order that breaks ties."""
+        digest, _, name = os.path.basename(self.path).partition("-")
+        return name, digest
+
+
+Graph = Mapping[str, StorePath]
+"""All paths of a closure by path, in the order in which they were given."""
+
+
+def read_graph(nodes: Sequence[Mapping[str, Any]]) -> dict[str, StorePath]:
+    """Return the graph out of the JSON that exportReferencesGraph makes."""
+    return {
+        node["path"]: StorePath(
+            path=node["path"],
+            references=tuple(ref for ref in node["references"] if ref != node["path"]),
+            nar_size=node["narSize"],
+            nar_hash=node["narHash"],
+        )
+        for node in nodes
+    }
+
+
+def referrers_first(graph: Graph) -> list[str]:
+    """Return all paths, each before everything that it refers to.
+
+    A closure has no cycles; Nix itself refuses to build one.
+    """
+    referrers = dict.fromkeys(graph, 0)
+    for node in graph.values():
+        for reference in node.references:
+            referrers[reference] += 1
+    ready = [path for path, count in referrers.items() if count == 0]
+    order = []
+    while ready:
+        path = ready.pop()
+        order.append(path)
+        for reference in graph[path].references:
+            referrers[reference] -= 1
+            if referrers[reference] == 0:
+                ready.append(reference)
+    if len(order) != len(graph):
+        raise ValueError("the closure graph has a cycle")
+    return order
+
+
+def without(graph: Graph, paths: Iterable[str]) -> list[str]:
+    """Return the graph's paths, in their order, except `paths`."""
+    excluded = frozenset(paths)
+    return [path for path in graph if path not in excluded]
