@@ -17,6 +17,10 @@ class UserError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Crosses process borders, where exceptions are made again from `args` alone.
+        return _remake, self.args
+
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}".replace("\n", " ")
 
@@ -29,3 +33,7 @@ def warn(message: str) -> None:
 def die(message: str, *, hint: str) -> NoReturn:
     """Raise `UserError`: shorthand for the many places that only refuse input."""
     raise UserError(message, hint=hint)
+
+
+def _remake(message: str, hint: str) -> UserError:
+    return UserError(message, hint=hint)

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from typing import Final, NoReturn, Protocol
 
 from builders.console.errors import die
@@ -13,6 +14,8 @@ SENDFILE_FROM: Final = 1 << 20
 """Files of at least so many bytes are copied by the kernel; smaller ones are cheaper to join."""
 
 _BUFFER: Final = 1 << 20
+_SENDFILE_MAX: Final = 1 << 25
+"""The kernel would copy 2 GiB in one call, and the progress line would stand still."""
 _F_SETPIPE_SZ: Final = 1031
 """From linux/fcntl.h; `fcntl.F_SETPIPE_SZ` exists in CPython from 3.10, but not in every build."""
 
@@ -91,9 +94,11 @@ class FileSink:
     page cache into the descriptor without passing through this process.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, on_written: Callable[[int], None] = lambda _: None) -> None:
+        """`on_written` is told, now and then, how many bytes have been written in all."""
         self.written = 0
         self._fd = fd
+        self._on_written = on_written
         self._parts: list[bytes] = []
         self._pending = 0
         mode = os.fstat(fd).st_mode
@@ -131,6 +136,7 @@ class FileSink:
                 _changed(path, size)
             offset += count
             self.written += count
+            self._on_written(self.written)
 
     def flush(self) -> None:
         """Write out what is still held back."""
@@ -141,11 +147,12 @@ class FileSink:
             count = os.write(self._fd, data)
             self.written += count
             data = data[count:]
+        self._on_written(self.written)
 
     def _send(self, file: int, offset: int, size: int) -> int:
         if self._sendfile:
             try:
-                return os.sendfile(self._fd, file, offset, size)
+                return os.sendfile(self._fd, file, offset, min(size, _SENDFILE_MAX))
             except OSError as error:
                 # A descriptor opened for appending, or one of a file system without splice.
                 if error.errno not in (errno.EINVAL, errno.ENOSYS):

@@ -1,0 +1,63 @@
+"""The JSON args file: how a derivation's attributes reach its builder.
+
+Source: Nix manual, "Advanced Attributes", __structuredAttrs. What a builder
+takes lies under the attribute `arguments`; each of its dataclass' fields is
+one key there, or, for the closure graphs that exportReferencesGraph writes,
+one key at the top.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Build:
+    """What Nix tells every builder.
+
+    `out` is the path of the output to make, `top` the temporary directory that
+    the build runs in, `cores` how many processors it may use.
+    """
+
+    attributes: Mapping[str, Any]
+    out: str
+    top: str
+    cores: int
+
+    def arguments(self, kind: type[T]) -> T:
+        """Return the builder's own arguments as the dataclass `kind`."""
+        given = self.attributes["arguments"]
+        values = {}
+        for field in fields(kind):  # type: ignore[arg-type]
+            if field.name in given:
+                values[field.name] = given[field.name]
+            elif field.name in self.attributes:
+                values[field.name] = self.attributes[field.name]
+            elif field.default is MISSING and field.default_factory is MISSING:
+                raise KeyError(f"the args file lacks {field.name}")
+        return kind(**values)
+
+
+def load() -> Build:
+    """Read the args file of the derivation that is being built."""
+    top = os.environ["NIX_BUILD_TOP"]
+    # Nix 2.8 sets the variable to a path outside of its own sandbox; the file is
+    # in the build directory all the same.
+    path = os.environ.get("NIX_ATTRS_JSON_FILE", "")
+    if not os.path.exists(path):
+        path = os.path.join(top, ".attrs.json")
+    with open(path, encoding="utf-8") as file:
+        attributes = json.load(file)
+    return Build(
+        attributes=attributes, out=attributes["outputs"]["out"], top=top, cores=cores()
+    )
+
+
+def cores() -> int:
+    """Return the number of processors to use: NIX_BUILD_CORES, where 0 or nothing means all."""
+    wanted = int(os.environ.get("NIX_BUILD_CORES") or 0)
+    return wanted if wanted > 0 else len(os.sched_getaffinity(0))

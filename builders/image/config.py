@@ -1,0 +1,80 @@
+"""The image configuration and the manifest of an archive, as JSON.
+
+Sources: OCI image specification, "Image Configuration"; Docker image
+specification v1.3.0. Layout of the text (indent, order of keys) follows the
+reference's.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from builders.image.archive import BaseImage
+from builders.image.plan import Plan
+
+
+def merge_env(base: Iterable[str], own: Iterable[str]) -> list[str]:
+    """Return the variables of `base` and then `own`: the last value of a name, at its first place."""
+    merged: dict[str, str] = {}
+    for variable in (*base, *own):
+        merged[variable.partition("=")[0]] = variable
+    return list(merged.values())
+
+
+def overlay_config(
+    base: Mapping[str, Any] | None, own: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Return the container configuration `own` with what it inherits from a base image's.
+
+    Only `Env` is inherited (dockerTools' documentation of `fromImage`). Either may be None, as may
+    their `Env`.
+    """
+    env = merge_env((base or {}).get("Env") or (), (own or {}).get("Env") or ())
+    if base is None or not env:
+        return own
+    return {**(own or {}), "Env": env}
+
+
+def base_history(image: BaseImage) -> tuple[Mapping[str, Any], ...]:
+    """Return one history entry per layer of `image`: its own, where they match its layers."""
+    history = [
+        entry
+        for entry in image.config.get("history") or ()
+        if isinstance(entry, dict) and not entry.get("empty_layer")
+    ]
+    if len(history) == len(image.layers):
+        return tuple(history)
+    return tuple({"comment": f"base image layer {layer.diff_id}"} for layer in image.layers)
+
+
+def image_config(plan: Plan) -> bytes:
+    """Return the image configuration of `plan`, whose times and digests are all known."""
+    diff_ids: list[str] = []
+    history: list[Mapping[str, Any]] = []
+    if plan.base:
+        diff_ids += [layer.diff_id for layer in plan.base.layers]
+        history += plan.base.history
+    for layer in plan.store_layers:
+        diff_ids.append(f"sha256:{layer.digest}")
+        history.append({"created": plan.created, "comment": f"store paths: {list(layer.paths)}"})
+    diff_ids.append(f"sha256:{plan.customisation_layer.digest}")
+    history.append({"created": plan.created, "comment": "customisation layer"})
+    return _dump(
+        {
+            "created": plan.created,
+            "architecture": plan.architecture,
+            "os": "linux",
+            "config": plan.config,
+            "rootfs": {"diff_ids": diff_ids, "type": "layers"},
+            "history": history,
+        }
+    )
+
+
+def archive_manifest(*, config: str, repo_tag: str, layers: Sequence[str]) -> bytes:
+    """Return manifest.json: the names of the configuration and, lowest first, of the layers."""
+    return _dump([{"Config": config, "RepoTags": [repo_tag], "Layers": list(layers)}])
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, indent=4).encode()

@@ -1,0 +1,60 @@
+"""From a closure to hashed layers, on all cores."""
+
+import multiprocessing
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
+
+from builders.closure.graph import Graph
+from builders.closure.popularity import by_popularity, limit_layers
+from builders.console.errors import die
+from builders.image.plan import StoreLayer
+from builders.tar.header import Stamp
+from builders.tar.store_layer import hash_store_layer
+
+
+def assign_layers(
+    graph: Graph, *, exclude: Collection[str], max_layers: int, base_layers: int
+) -> tuple[StoreLayer, ...]:
+    """Return the store layers of `graph` without the paths in `exclude`, most popular first.
+
+    `max_layers` is for the whole image: the base image's layers and the
+    customisation layer count. Raises `UserError` where they leave none.
+    """
+    used = base_layers + 1
+    left = max_layers - used
+    paths = [path for path in by_popularity(graph) if path not in exclude]
+    if left < 1 and (paths or left < 0):
+        die(
+            f"maxLayers = {max_layers} leaves no layer for store paths: the base image has "
+            f"{base_layers} layers and the customisation layer is one more",
+            hint=f"set maxLayers to {used + 1} or more, or use a base image of fewer layers",
+        )
+    return tuple(StoreLayer(paths=layer) for layer in limit_layers(paths, left))
+
+
+def hash_layers(
+    layers: Sequence[StoreLayer], *, graph: Graph | None, stamp: Stamp, store_dir: str, jobs: int
+) -> tuple[StoreLayer, ...]:
+    """Return `layers` with their digests and sizes, found by `jobs` processes at once."""
+    job = partial(_hash, stamp=stamp, store_dir=store_dir)
+    jobs = min(jobs, len(layers))
+    if jobs < 2:
+        return tuple(map(job, layers))
+
+    def weight(number: int) -> int:
+        return sum(graph[path].nar_size for path in layers[number].paths) if graph else 0
+
+    # The largest first: what is left at the end is small enough to even out.
+    order = sorted(range(len(layers)), key=weight, reverse=True)
+    # Processes, since small files spend their time in the interpreter; forked,
+    # since then nothing has to be imported again.
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        hashed = pool.map(job, [layers[number] for number in order], chunksize=1)
+    by_number = dict(zip(order, hashed, strict=True))
+    return tuple(by_number[number] for number in range(len(layers)))
+
+
+def _hash(layer: StoreLayer, *, stamp: Stamp, store_dir: str) -> StoreLayer:
+    digest, size = hash_store_layer(layer.paths, stamp=stamp, store_dir=store_dir)
+    return replace(layer, digest=digest, size=size)

@@ -1,0 +1,133 @@
+"""Builds the image plan of a layered image: `passthru.conf`, the JSON of builders.image.plan."""
+
+import os
+import subprocess
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from builders import arguments
+from builders.closure.graph import read_graph
+from builders.console.errors import UserError
+from builders.image.archive import read_base_image
+from builders.image.config import base_history, overlay_config
+from builders.image.layering import assign_layers, hash_layers
+from builders.image.plan import NOW, Base, CustomisationLayer, Plan
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What image_plan takes.
+
+    Names are those of streamLayeredImage's attributes. `tag` None stands for the
+    hash of the output path; `customisation_layer` is the output of
+    builders.customisation_layer; `date` the program of coreutils; `closure` the
+    graph that exportReferencesGraph gives of the customisation layer and the
+    configuration, and `exclude` the paths in it that make no layer.
+    """
+
+    image_name: str
+    tag: str | None
+    from_image: str | None
+    config: dict[str, Any] | None
+    architecture: str
+    created: str
+    mtime: str
+    uid: int
+    gid: int
+    uname: str
+    gname: str
+    max_layers: int
+    store_dir: str
+    customisation_layer: str
+    exclude: list[str]
+    date: str
+    closure: list[dict[str, Any]] = field(default_factory=list)
+
+
+def main(_: list[str]) -> None:
+    """Write the plan to the output."""
+    build = arguments.load()
+    given = build.arguments(Arguments)
+    plan = make_plan(given, out=build.out, jobs=build.cores)
+    with open(build.out, "w", encoding="utf-8") as file:
+        file.write(plan.to_json())
+
+
+def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
+    """Return the plan; `out` is the output path, `jobs` the number of processes to hash with."""
+    created = parse_date(given.created, attribute="created", date=given.date)
+    mtime = parse_date(given.mtime, attribute="mtime", date=given.date)
+    base = read_base_image(given.from_image, jobs=jobs) if given.from_image else None
+    graph = read_graph(given.closure)
+    plan = Plan(
+        repo_tag=f"{given.image_name}:{given.tag or output_hash(out)}",
+        architecture=given.architecture,
+        created=created,
+        mtime=mtime if mtime == NOW else int(datetime.fromisoformat(mtime).timestamp()),
+        uid=given.uid,
+        gid=given.gid,
+        uname=given.uname,
+        gname=given.gname,
+        store_dir=given.store_dir,
+        config=overlay_config(base.config.get("config") or {}, given.config)
+        if base
+        else given.config,
+        base=base
+        and Base(
+            path=base.path,
+            compression=base.compression,
+            layers=base.layers,
+            history=base_history(base),
+        ),
+        store_layers=assign_layers(
+            graph,
+            exclude=frozenset(given.exclude),
+            max_layers=given.max_layers,
+            base_layers=len(base.layers) if base else 0,
+        ),
+        customisation_layer=read_customisation_layer(given.customisation_layer),
+    )
+    if plan.mtime == NOW:
+        return plan
+    layers = hash_layers(
+        plan.store_layers,
+        graph=graph,
+        stamp=plan.stamp(),
+        store_dir=plan.store_dir,
+        jobs=jobs,
+    )
+    return plan.with_store_layers(layers)
+
+
+def read_customisation_layer(directory: str) -> CustomisationLayer:
+    """Return what the output of builders.customisation_layer says of its layer."""
+    path = os.path.join(directory, "layer.tar")
+    with open(os.path.join(directory, "checksum"), encoding="ascii") as file:
+        return CustomisationLayer(
+            path=path, digest=file.read().strip(), size=os.stat(path).st_size
+        )
+
+
+def parse_date(value: str, *, attribute: str, date: str) -> str:
+    """Return `value`, any date that coreutils' `date -d` understands, in ISO 8601, or `NOW`."""
+    if value == NOW:
+        return NOW
+    result = subprocess.run(
+        [date, "-u", "-Iseconds", "-d", value],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"LC_ALL": "C", "TZ": "UTC"},
+    )
+    if result.returncode or not value.strip():
+        raise UserError(
+            f"{attribute} = {value!r} is no date",
+            hint='give it as ISO 8601, like "2025-01-31T12:00:00Z", or as "now"',
+        )
+    return result.stdout.strip()
+
+
+def output_hash(path: str) -> str:
+    """Return the hash in a store path's name, the tag of an image that is given none."""
+    return os.path.basename(path).partition("-")[0]

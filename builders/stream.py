@@ -1,0 +1,42 @@
+"""Streams a planned layered image to standard output: what a stream script runs.
+
+    stream PLAN [-t NAME:TAG]
+
+Nothing but the image goes to stdout; it hashes nothing that the plan knows.
+"""
+
+import argparse
+import os
+import sys
+
+from builders.arguments import cores
+from builders.console.errors import die
+from builders.image.plan import from_json
+from builders.image.stream import stream_image
+
+
+def main(arguments: list[str]) -> None:
+    """Stream the image that the plan named on the command line describes."""
+    parser = argparse.ArgumentParser(
+        prog=os.environ.get("LONGSHORE_PROGRAM", "stream"),
+        description="Write the image to standard output, as an archive that 'docker load' reads.",
+    )
+    parser.add_argument("plan", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "-t", "--repo_tag", metavar="NAME:TAG", help="name and tag of the image, instead of its own"
+    )
+    given = parser.parse_args(arguments)
+    if os.isatty(sys.stdout.fileno()):
+        die(
+            "an image is not written to a terminal",
+            hint="pipe it into 'docker load', or redirect it to a file",
+        )
+    try:
+        with open(given.plan, encoding="utf-8") as file:
+            plan = from_json(file.read())
+    except OSError as error:
+        die(
+            f"can't read the image plan {given.plan}: {error.strerror}",
+            hint="build the image again",
+        )
+    stream_image(plan, sys.stdout.fileno(), repo_tag=given.repo_tag, jobs=cores())
