@@ -6,7 +6,7 @@ structured attributes each path is an object with `path`, `references`,
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,12 @@ class StorePath:
     references: tuple[str, ...]
     nar_size: int = 0
     nar_hash: str = ""
+    refers_to_itself: bool = False
+
+    @property
+    def all_references(self) -> tuple[str, ...]:
+        """The references as Nix counts them, itself included where it is one."""
+        return (*self.references, self.path) if self.refers_to_itself else self.references
 
     @property
     def name_and_hash(self) -> tuple[str, str]:
@@ -43,6 +49,7 @@ def read_graph(nodes: Sequence[Mapping[str, Any]]) -> dict[str, StorePath]:
             references=tuple(ref for ref in node["references"] if ref != node["path"]),
             nar_size=node["narSize"],
             nar_hash=node["narHash"],
+            refers_to_itself=node["path"] in node["references"],
         )
         for node in nodes
     }
@@ -69,9 +76,3 @@ def referrers_first(graph: Graph) -> list[str]:
     if len(order) != len(graph):
         raise ValueError("the closure graph has a cycle")
     return order
-
-
-def without(graph: Graph, paths: Iterable[str]) -> list[str]:
-    """Return the graph's paths, in their order, except `paths`."""
-    excluded = frozenset(paths)
-    return [path for path in graph if path not in excluded]

@@ -1,0 +1,40 @@
+"""Directories that exist only while something is mounted on them."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from builders.console.errors import die
+
+
+@contextmanager
+def mountpoints(root: str, paths: Sequence[str]) -> Iterator[None]:
+    """Make the directories `paths` (absolute names inside of `root`); remove them afterwards.
+
+    What was there before stays, and so does what was put into them meanwhile.
+    Raises `UserError` where something else than a directory is in the way.
+    """
+    made = []
+    try:
+        for path in paths:
+            at = root
+            for part in path.strip("/").split("/"):
+                at = os.path.join(at, part)
+                try:
+                    os.mkdir(at, 0o755)
+                    made.append(at)
+                except FileExistsError:
+                    if not stat.S_ISDIR(os.lstat(at).st_mode):
+                        die(
+                            f"enableFakechroot needs {at[len(root) :]} as a directory to mount "
+                            f"{path} on, but contents or extraCommands make something else of it",
+                            hint="leave it out of contents",
+                        )
+        yield
+    finally:
+        for directory in reversed(made):
+            try:
+                os.rmdir(directory)
+            except OSError:
+                continue

@@ -1,0 +1,146 @@
+"""Namespaces and mounts with plain system calls: a chroot that needs no privileges.
+
+Sources: user_namespaces(7), pid_namespaces(7), mount(2), linux/sched.h and
+linux/mount.h for the constants.
+"""
+
+import ctypes
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from builders.console.errors import UserError
+
+CLONE_NEWNS: Final = 0x00020000
+CLONE_NEWUSER: Final = 0x10000000
+CLONE_NEWPID: Final = 0x20000000
+MS_BIND: Final = 0x1000
+MS_REC: Final = 0x4000
+MS_PRIVATE: Final = 0x40000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A directory that shows up in the chroot under the same name.
+
+    `recursive` brings along what is mounted below it.
+    """
+
+    path: str
+    recursive: bool = True
+
+
+def call_in_chroot(root: str, command: Sequence[str], *, binds: Sequence[Bind]) -> int:
+    """Run `command` as root of a chroot at `root`; return its exit status.
+
+    The chroot has `binds` and a /proc of its own processes, for as long as the
+    command runs: everything happens in user, mount and pid namespaces that end
+    with it. The directories to mount on must exist. The ipc namespace stays
+    shared, since fakeroot talks to its daemon through System V message queues.
+
+    Raises `UserError` where the system allows no user namespaces.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        try:
+            _become_root_of_namespaces()
+            _in_child(root, command, binds)
+        except OSError as error:
+            os.write(writer, f"{error.filename or 'namespaces'}: {error.strerror}".encode())
+        finally:
+            os._exit(127)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        failure = pipe.read().decode()
+    _, status = os.waitpid(child, 0)
+    if failure:
+        raise UserError(
+            f"can't set up the chroot for enableFakechroot ({failure})",
+            hint="allow user namespaces on the build machine: sysctl user.max_user_namespaces "
+            "above 0, and kernel.unprivileged_userns_clone=1 or "
+            "kernel.apparmor_restrict_unprivileged_userns=0 where they exist",
+        )
+    return os.waitstatus_to_exitcode(status)
+
+
+def _become_root_of_namespaces() -> None:
+    uid, gid = _real_ids()
+    _unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID)
+    # Without this an unprivileged process may not write its gid_map (user_namespaces(7)).
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"0 {uid} 1")
+    _write("/proc/self/gid_map", f"0 {gid} 1")
+    mount(None, "/", MS_REC | MS_PRIVATE)
+
+
+def _in_child(root: str, command: Sequence[str], binds: Sequence[Bind]) -> None:
+    """Run `command` in a further child, since only children enter the new pid namespace."""
+    # Innermost first: the build's directory holds the root, which must not be
+    # bound into itself with the mounts that follow.
+    for bind in sorted(binds, key=lambda bind: bind.recursive):
+        mount(
+            bind.path,
+            root + bind.path,
+            MS_BIND | (MS_REC if bind.recursive else 0),
+        )
+    child = os.fork()
+    if child == 0:
+        proc = f"{root}/proc"
+        try:
+            mount("proc", proc, 0, kind="proc")
+        except PermissionError:
+            # The kernel refuses a new proc where parts of the old one are masked.
+            mount("/proc", proc, MS_BIND | MS_REC)
+        os.chroot(root)
+        os.chdir("/")
+        os.execv(command[0], list(command))
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def mount(source: str | None, target: str, flags: int, *, kind: str | None = None) -> None:
+    """Call mount(2); raises OSError that names the target."""
+    result = _libc.mount(
+        source.encode() if source else None,
+        os.fsencode(target),
+        kind.encode() if kind else None,
+        ctypes.c_ulong(flags),
+        None,
+    )
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), target)
+
+
+def _unshare(flags: int) -> None:
+    if _libc.unshare(flags) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), "unshare")
+
+
+def _real_ids() -> tuple[int, int]:
+    """Return the user and group of this process as the kernel has them: fakeroot's are made up."""
+    ids = {}
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            if key in ("Uid", "Gid"):
+                ids[key] = int(value.split()[1])
+    return ids["Uid"], ids["Gid"]
+
+
+def _write(path: str, text: str) -> None:
+    file = os.open(path, os.O_WRONLY)
+    try:
+        os.write(file, text.encode())
+    finally:
+        os.close(file)

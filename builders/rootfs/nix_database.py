@@ -1,0 +1,65 @@
+"""The Nix database of an image: what lets Nix commands run in its containers."""
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Sequence
+from contextlib import closing
+
+from builders.closure.graph import Graph
+from builders.console.errors import UserError
+
+
+def registration(graph: Graph) -> str:
+    """Return the validity registration of all paths of `graph`.
+
+    The format is that of `nix-store --dump-db` and `--load-db`: per path its
+    name, NAR hash, NAR size in bytes, deriver (none), the number of references
+    and the references, one a line.
+    """
+    lines: list[str] = []
+    for node in sorted(graph.values(), key=lambda node: node.path):
+        references = sorted(node.all_references)
+        lines += [node.path, node.nar_hash, str(node.nar_size), "", str(len(references))]
+        lines += references
+    return "".join(f"{line}\n" for line in lines)
+
+
+def write_database(
+    root: str, graph: Graph, *, gc_roots: Sequence[str], time: int, nix_store: str
+) -> None:
+    """Make the database of the store in `root` say that all paths of `graph` are valid.
+
+    Registration `time` is in seconds since 1970, the same for every path, so
+    that the database does not depend on the clock. `gc_roots` are linked below
+    `/nix/var/nix/gcroots/docker`. `nix_store` is the program.
+    """
+    result = subprocess.run(
+        [nix_store, "--load-db"],
+        input=registration(graph),
+        text=True,
+        capture_output=True,
+        check=False,
+        env={
+            **os.environ,
+            "NIX_REMOTE": f"local?root={root}",
+            # Nix looks both up, and the sandbox's build user need not have either.
+            "USER": "nobody",
+            "HOME": os.path.join(os.environ.get("NIX_BUILD_TOP", "/"), "nix-home"),
+        },
+    )
+    if result.returncode:
+        raise UserError(
+            f"includeNixDB: 'nix-store --load-db' failed: {result.stderr.strip()}",
+            hint="check that 'nix' in the package set is a Nix that can write its own database",
+        )
+    path = os.path.join(root, "nix/var/nix/db/db.sqlite")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE ValidPaths SET registrationTime = ?", (time,))
+        database.commit()
+    links = os.path.join(root, "nix/var/nix/gcroots/docker")
+    os.makedirs(links, exist_ok=True)
+    for target in gc_roots:
+        link = os.path.join(links, os.path.basename(target))
+        if not os.path.lexists(link):
+            os.symlink(target, link)

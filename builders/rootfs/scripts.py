@@ -1,0 +1,80 @@
+"""Running the scripts that an image's author gives: `extraCommands` and its kin."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from builders.console.errors import die
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where scripts run in: a bash with the derivation's own environment.
+
+    `shell` is bash, `stdenv` the standard environment whose setup gives `PATH`
+    and the well-known functions, `top` the build's temporary directory.
+    """
+
+    shell: str
+    stdenv: str
+    top: str
+
+    def write(self, attribute: str, text: str, *, directory: str) -> str:
+        """Write a program that runs the script `text` in `directory`; return its path.
+
+        bash names the file where it complains of a line, so the file is named
+        for `attribute`, and its lines are those of the user.
+        """
+        script = os.path.join(self.top, attribute)
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(text)
+        program = os.path.join(self.top, f".{attribute}.sh")
+        attributes = os.path.join(self.top, ".attrs.sh")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write(
+                f"cd {shlex.quote(self.top)}\n"
+                f"if [ -e {shlex.quote(attributes)} ]; then . {shlex.quote(attributes)}; fi\n"
+                f". {shlex.quote(self.stdenv)}/setup\n"
+                f"cd {shlex.quote(directory)}\n"
+                f'echo "$PATH" > {shlex.quote(self._path_file)}\n'
+                f". {shlex.quote(script)}\n"
+                f'echo "$PATH" >> {shlex.quote(self._path_file)}\n'
+            )
+        return program
+
+    def search_path(self) -> list[str]:
+        """Return the directories of PATH at the start and at the end of the last script."""
+        try:
+            with open(self._path_file, encoding="utf-8", errors="surrogateescape") as file:
+                return list(dict.fromkeys(file.read().replace("\n", ":").strip(":").split(":")))
+        except FileNotFoundError:
+            return []
+
+    @property
+    def _path_file(self) -> str:
+        return os.path.join(self.top, ".path")
+
+    def command(self, program: str) -> Sequence[str]:
+        """Return the command that runs what `write` returned."""
+        return [self.shell, "-e", program]
+
+    def run(self, attribute: str, text: str, *, directory: str, image: str) -> None:
+        """Run the script `text` of `attribute` in `directory`.
+
+        Raises `UserError`, which names `image`, where it fails.
+        """
+        program = self.write(attribute, text, directory=directory)
+        check(subprocess.call(self.command(program)), attribute=attribute, image=image)
+
+
+def check(status: int, *, attribute: str, image: str) -> None:
+    """Raise `UserError` where a script's exit `status` is not 0."""
+    if status == 0:
+        return
+    how = f"exit code {status}" if status > 0 else f"signal {-status}"
+    die(
+        f"in docker image {image}: {attribute} failed with {how}",
+        hint=f"see its output above (a line of it is shown as '{attribute}: line N')",
+    )

@@ -1,0 +1,2 @@
+# buildLayeredImageWithNixDb: buildLayeredImage with the Nix database of `contents`.
+{ buildLayeredImage }: args: buildLayeredImage (args // { includeNixDB = true; })

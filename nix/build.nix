@@ -1,0 +1,62 @@
+# The one door from Nix to a builder: a derivation whose builder is Python and
+# whose attributes are its JSON args file.
+{
+  lib,
+  stdenvNoCC,
+  python3,
+  buildPackages,
+}:
+let
+  # The one place where Nix names what the builders need of Python; its
+  # counterpart is pyproject.toml.
+  python = buildPackages.python3.withPackages (packages: [
+    packages.pyelftools
+    packages.zstandard
+  ]);
+
+  # The Python package, by itself: a change elsewhere must not rebuild images.
+  source = builtins.path {
+    name = "longshore";
+    path = ../.;
+    filter =
+      let
+        root = toString ../.;
+      in
+      path: type:
+      (path == "${root}/builders" || lib.hasPrefix "${root}/builders/" path)
+      && (type == "directory" || lib.hasSuffix ".py" path)
+      && baseNameOf path != "__pycache__";
+  };
+in
+{
+  library = "${source}/builders";
+  interpreter = python.interpreter;
+
+  # derivation :: { name, builder, arguments, ... } -> derivation
+  # `builder` names a module of builders/, `arguments` are its Arguments; the
+  # rest goes to mkDerivation as it is.
+  derivation =
+    {
+      builder,
+      arguments,
+      ...
+    }@attributes:
+    stdenvNoCC.mkDerivation (
+      {
+        inherit arguments;
+        __structuredAttrs = true;
+        realBuilder = python.interpreter;
+        args = [
+          "-I"
+          "-B"
+          "${source}/builders"
+          builder
+        ];
+        preferLocalBuild = true;
+      }
+      // removeAttrs attributes [
+        "builder"
+        "arguments"
+      ]
+    );
+}

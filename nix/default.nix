@@ -1,0 +1,24 @@
+# The table of contents: what takes the place of `pkgs.dockerTools`, a file each.
+{ pkgs }:
+let
+  inherit (pkgs) lib;
+
+  # Functions of this directory get the packages, and each other.
+  callPackage = lib.callPackageWith (pkgs // internals // dockerTools);
+
+  internals = {
+    arguments = callPackage ./arguments.nix { };
+    build = callPackage ./build.nix { };
+    compressors = callPackage ./compressors.nix { };
+    containerConfig = callPackage ./container-config.nix { };
+    imageName = callPackage ./image-name.nix { };
+  };
+
+  dockerTools = {
+    streamLayeredImage = lib.makeOverridable (callPackage ./stream-layered-image.nix { });
+    buildLayeredImage = lib.makeOverridable (callPackage ./build-layered-image.nix { });
+    buildLayeredImageWithNixDb = callPackage ./build-layered-image-with-nix-db.nix { };
+    examples = callPackage ../examples { };
+  };
+in
+dockerTools
