@@ -52,9 +52,7 @@ def load() -> Build:
         path = os.path.join(top, ".attrs.json")
     with open(path, encoding="utf-8") as file:
         attributes = json.load(file)
-    return Build(
-        attributes=attributes, out=attributes["outputs"]["out"], top=top, cores=cores()
-    )
+    return Build(attributes=attributes, out=attributes["outputs"]["out"], top=top, cores=cores())
 
 
 def cores() -> int:

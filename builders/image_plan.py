@@ -104,9 +104,7 @@ def read_customisation_layer(directory: str) -> CustomisationLayer:
     """Return what the output of builders.customisation_layer says of its layer."""
     path = os.path.join(directory, "layer.tar")
     with open(os.path.join(directory, "checksum"), encoding="ascii") as file:
-        return CustomisationLayer(
-            path=path, digest=file.read().strip(), size=os.stat(path).st_size
-        )
+        return CustomisationLayer(path=path, digest=file.read().strip(), size=os.stat(path).st_size)
 
 
 def parse_date(value: str, *, attribute: str, date: str) -> str:

@@ -26,12 +26,9 @@ def main(_: list[str]) -> None:
     """Write the script to the output."""
     build = arguments.load()
     given = build.arguments(Arguments)
-    command = shlex.join(
-        [given.python, "-I", "-B", given.library, "stream", given.plan]
-    )
+    command = shlex.join([given.python, "-I", "-B", given.library, "stream", given.plan])
     with open(build.out, "w", encoding="utf-8") as file:
         file.write(
-            f"#!{given.shell}\n"
-            f"LONGSHORE_PROGRAM={shlex.quote(given.program)} exec {command} \"$@\"\n"
+            f'#!{given.shell}\nLONGSHORE_PROGRAM={shlex.quote(given.program)} exec {command} "$@"\n'
         )
     os.chmod(build.out, 0o555)

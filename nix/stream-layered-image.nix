@@ -2,7 +2,6 @@
 {
   lib,
   arguments,
-  bash,
   build,
   buildPackages,
   containerConfig,

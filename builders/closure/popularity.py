@@ -66,7 +66,7 @@ def limit_layers(paths: Sequence[str], layers: int) -> list[tuple[str, ...]]:
     if not paths:
         return []
     alone = max(layers - 1, 0)
-    split = [(path,) for path in paths[:alone]]
+    split: list[tuple[str, ...]] = [(path,) for path in paths[:alone]]
     rest = tuple(paths[alone:])
     return [*split, rest] if rest else split
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
 _WORD = re.compile(r"[A-Za-z0-9_./+@%-]+")
@@ -26,9 +27,11 @@ def is_static(path: str) -> bool:
                 return False
             if elf["e_type"] == "ET_EXEC":
                 return True
-            dynamic = elf.get_section_by_name(".dynamic")
-            needs = dynamic and any(
-                tag.entry.d_tag in ("DT_NEEDED", "DT_SONAME") for tag in dynamic.iter_tags()
+            needs = any(
+                tag.entry.d_tag in ("DT_NEEDED", "DT_SONAME")
+                for segment in elf.iter_segments()
+                if isinstance(segment, DynamicSegment)
+                for tag in segment.iter_tags()
             )
             return bool(elf["e_entry"]) and not needs
     except (OSError, ELFError):

@@ -14,7 +14,7 @@ from builders.image.plan import Plan
 
 
 def merge_env(base: Iterable[str], own: Iterable[str]) -> list[str]:
-    """Return the variables of `base` and then `own`: the last value of a name, at its first place."""
+    """Return `base` and then `own`: of each name the last value, at the first place."""
     merged: dict[str, str] = {}
     for variable in (*base, *own):
         merged[variable.partition("=")[0]] = variable

@@ -28,7 +28,7 @@ _MODE: Final = 0o644
 
 
 def resolve(plan: Plan, *, jobs: int) -> Plan:
-    """Return `plan` with the time of now where it has `NOW`, and the digests that follow from it."""
+    """Return `plan` with the current time for `NOW`, and the digests that follow from it."""
     now = int(time.time())
     if plan.created == NOW:
         plan = replace(plan, created=datetime.fromtimestamp(now, UTC).isoformat())
@@ -63,7 +63,7 @@ def stream_image(plan: Plan, output: int, *, repo_tag: str | None = None, jobs: 
 
 
 def check_paths(plan: Plan) -> None:
-    """Raise `UserError` where a file that the image is made of is missing, before any byte is out."""
+    """Raise `UserError` where a file of the image is missing, before any byte is out."""
     paths = [path for layer in plan.store_layers for path in layer.paths]
     paths.append(plan.customisation_layer.path)
     if plan.base:
@@ -137,9 +137,7 @@ class _Archive:
             self._end(layer.size)
             self._written.add(layer.name)
 
-    def _store_layer(
-        self, paths: tuple[str, ...], digest: str | None, size: int | None
-    ) -> str:
+    def _store_layer(self, paths: tuple[str, ...], digest: str | None, size: int | None) -> str:
         if digest is None or size is None:
             raise ValueError("a layer of the plan is not hashed")
         self._begin(f"Creating layer {self._number + 1} from paths: {list(paths)}")
@@ -181,9 +179,7 @@ class _Archive:
             return False
         self._written.add(name)
         self._header(
-            Entry(
-                name=name, type=REGULAR, mode=_MODE, uid=0, gid=0, mtime=self._mtime, size=size
-            )
+            Entry(name=name, type=REGULAR, mode=_MODE, uid=0, gid=0, mtime=self._mtime, size=size)
         )
         return True
 

@@ -108,7 +108,7 @@ def _in_child(root: str, command: Sequence[str], binds: Sequence[Bind]) -> None:
 
 
 def mount(source: str | None, target: str, flags: int, *, kind: str | None = None) -> None:
-    """Call mount(2); raises OSError that names the target."""
+    """Make one mount; an OSError names the target. Source: the manual page mount(2)."""
     result = _libc.mount(
         source.encode() if source else None,
         os.fsencode(target),

@@ -98,9 +98,7 @@ def _entries(
         elif stat.S_ISLNK(status.st_mode):
             entry = replace(entry, linkname=os.readlink(path))
         elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
-            entry = replace(
-                entry, device=(os.major(status.st_rdev), os.minor(status.st_rdev))
-            )
+            entry = replace(entry, device=(os.major(status.st_rdev), os.minor(status.st_rdev)))
         yield path, entry
 
 

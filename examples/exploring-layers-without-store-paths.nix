@@ -1,0 +1,7 @@
+# Only the links: the store paths have to come from elsewhere, as a bind mount does it.
+{ streamLayeredImage, hello }:
+streamLayeredImage {
+  name = "hello";
+  contents = [ hello ];
+  includeStorePaths = false;
+}

@@ -1,0 +1,10 @@
+# A layered image as a compressed file: `docker load -i result`.
+{ buildLayeredImage, hello }:
+buildLayeredImage {
+  name = "hello";
+  tag = "latest";
+
+  contents = [ hello ];
+
+  config.Cmd = [ "/bin/hello" ];
+}
