@@ -1,10 +1,10 @@
 # A program that only `config` names: its closure is in the image all the same.
 {
-  streamLayeredImage,
+  dockerTools,
   hello,
   lib,
 }:
-streamLayeredImage {
+dockerTools.streamLayeredImage {
   name = "hello";
   tag = "latest";
   config.Cmd = [ "${lib.getExe hello}" ];

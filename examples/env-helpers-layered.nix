@@ -1,16 +1,12 @@
 # binSh makes it possible to enter a shell in the container.
-{
-  buildLayeredImage,
-  binSh,
-  hello,
-}:
-buildLayeredImage {
+{ dockerTools, hello }:
+dockerTools.buildLayeredImage {
   name = "env-helpers";
   tag = "latest";
 
   contents = [
     hello
-    binSh
+    dockerTools.binSh
   ];
 
   config = {

@@ -1,6 +1,6 @@
 # Only the links: the store paths have to come from elsewhere, as a bind mount does it.
-{ streamLayeredImage, hello }:
-streamLayeredImage {
+{ dockerTools, hello }:
+dockerTools.streamLayeredImage {
   name = "hello";
   contents = [ hello ];
   includeStorePaths = false;

@@ -1,6 +1,6 @@
 # One layer per store path of hello's closure, and one of links to hello's files.
-{ streamLayeredImage, hello }:
-streamLayeredImage {
+{ dockerTools, hello }:
+dockerTools.streamLayeredImage {
   name = "hello";
   contents = [ hello ];
 }

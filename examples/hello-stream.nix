@@ -1,6 +1,6 @@
 # The image of hello.nix as a script that streams it: `./result | docker load`.
-{ streamLayeredImage, hello }:
-streamLayeredImage {
+{ dockerTools, hello }:
+dockerTools.streamLayeredImage {
   name = "hello";
   tag = "latest";
 

@@ -1,6 +1,6 @@
 # A layered image as a compressed file: `docker load -i result`.
-{ buildLayeredImage, hello }:
-buildLayeredImage {
+{ dockerTools, hello }:
+dockerTools.buildLayeredImage {
   name = "hello";
   tag = "latest";
 

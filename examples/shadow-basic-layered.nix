@@ -1,17 +1,13 @@
 # Users and groups, made by shadow's own programs in a chroot of the layer.
-{
-  buildLayeredImage,
-  hello,
-  shadowSetup,
-}:
-buildLayeredImage {
+{ dockerTools, hello }:
+dockerTools.buildLayeredImage {
   name = "shadow-basic";
   tag = "latest";
 
   contents = [ hello ];
 
   fakeRootCommands = ''
-    ${shadowSetup}
+    ${dockerTools.shadowSetup}
     groupadd -r hello
     useradd -r -g hello hello
     mkdir /data

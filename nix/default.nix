@@ -18,7 +18,7 @@ let
     streamLayeredImage = lib.makeOverridable (callPackage ./stream-layered-image.nix { });
     buildLayeredImage = lib.makeOverridable (callPackage ./build-layered-image.nix { });
     buildLayeredImageWithNixDb = callPackage ./build-layered-image-with-nix-db.nix { };
-    examples = callPackage ../examples { };
+    examples = import ../examples { callPackage = lib.callPackageWith (pkgs // { inherit dockerTools; }); };
   };
 in
 dockerTools
