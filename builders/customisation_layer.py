@@ -35,7 +35,8 @@ class Arguments:
     """What customisation_layer takes.
 
     Scripts have the names of streamLayeredImage's attributes, in Python's
-    spelling. `shell`, `fakeroot`, `python` and `nix_store` are programs, `stdenv` the
+    spelling. `shell`, `fakeroot`, `python` and `nix_store` are programs, `fakeroot_path` is
+    fakeroot's own PATH, `stdenv` the
     standard environment, `library` this package. `contents_closure` is the graph of `contents`, for
     the Nix database.
     """
@@ -50,6 +51,7 @@ class Arguments:
     shell: str
     stdenv: str
     fakeroot: str
+    fakeroot_path: str
     python: str
     library: str
     nix_store: str | None
@@ -103,7 +105,7 @@ def enter_fakeroot(given: Arguments) -> None:
     """Run this script again inside of a fakeroot session: what it packs is what fakeroot says."""
     # The real chown would only be refused, and inside of the sandbox's user
     # namespace with EINVAL, which an unpatched fakeroot takes for a failure.
-    environment = {**os.environ, "FAKEROOTDONTTRYCHOWN": "1"}
+    environment = {**os.environ, "PATH": given.fakeroot_path, "FAKEROOTDONTTRYCHOWN": "1"}
     status = subprocess.call(
         [
             given.fakeroot,

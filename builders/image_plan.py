@@ -58,7 +58,9 @@ def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
     """Return the plan; `out` is the output path, `jobs` the number of processes to hash with."""
     created = parse_date(given.created, attribute="created", date=given.date)
     mtime = parse_date(given.mtime, attribute="mtime", date=given.date)
-    base = read_base_image(given.from_image, jobs=jobs) if given.from_image else None
+    base = None
+    if given.from_image:
+        base = read_base_image(given.from_image, architecture=given.architecture, jobs=jobs)
     graph = read_graph(given.closure)
     plan = Plan(
         repo_tag=f"{given.image_name}:{given.tag or output_hash(out)}",
@@ -73,13 +75,14 @@ def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
         config=overlay_config(base.config.get("config") or {}, given.config)
         if base
         else given.config,
-        base=base
-        and Base(
+        base=Base(
             path=base.path,
             compression=base.compression,
             layers=base.layers,
             history=base_history(base),
-        ),
+        )
+        if base
+        else None,
         store_layers=assign_layers(
             graph,
             exclude=frozenset(given.exclude),

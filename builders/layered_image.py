@@ -29,7 +29,7 @@ def main(_: list[str]) -> None:
         plan = from_json(file.read())
     with open(build.out, "wb") as target:
         if given.compressor == "none":
-            stream_image(plan, target.fileno(), jobs=build.cores)
+            stream_image(plan, target.fileno(), jobs=build.cores, moving=False)
             return
         # The stream runs in a process of its own, beside the compressing threads.
         reader, writer = os.pipe()
@@ -49,7 +49,8 @@ def main(_: list[str]) -> None:
 def _stream_and_exit(plan: Plan, output: int, jobs: int) -> NoReturn:
     status = 1
     try:
-        stream_image(plan, output, jobs=jobs)
+        # Nix gives builders a terminal, but shows and keeps their output as lines.
+        stream_image(plan, output, jobs=jobs, moving=False)
         status = 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

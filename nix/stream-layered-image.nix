@@ -75,6 +75,12 @@ arguments.strict "streamLayeredImage" (
           shell = "${buildPackages.bash}/bin/bash";
           stdenv = "${stdenvNoCC}";
           fakeroot = "${buildPackages.fakeroot}/bin/fakeroot";
+          # fakeroot is a shell script that finds these in PATH.
+          fakeroot_path = lib.makeBinPath [
+            buildPackages.coreutils
+            buildPackages.gnused
+            buildPackages.util-linux
+          ];
           python = build.interpreter;
           library = build.library;
           nix_store = if includeNixDB then "${buildPackages.nix}/bin/nix-store" else null;

@@ -31,6 +31,8 @@ CHUNK: Final = 1 << 20
 """Streams are best read in pieces of so many bytes."""
 
 _INPUT: Final = 1 << 17
+_XZ_MEMORY: Final = 1 << 30
+"""xz -9 asks for 64 MiB; a damaged header may ask for 4 GiB."""
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"
 _BZIP2_BLOCKS: Final = (b"1AY&SY", b"\x17rE8P\x90")
@@ -323,7 +325,7 @@ def _decode_frame(blocks: "_Exact", decompressor: zstandard.ZstdDecompressor) ->
     dictionary_id = (0, 1, 2, 4)[flags & 3]
     content_size = (single_segment, 2, 4, 8)[flags >> 6]
     fields = blocks.take(window + dictionary_id + content_size)
-    chunk = frame.decompress(_ZSTD_MAGIC + descriptor + fields)
+    frame.decompress(_ZSTD_MAGIC + descriptor + fields)
     last = False
     while not last:
         header = blocks.take(3)
@@ -376,7 +378,9 @@ def _is_skippable(magic: bytes) -> bool:
 
 _DECODERS: Final[dict[str, Callable[[Reader], Iterator[bytes]]]] = {
     GZIP: lambda source: _decode(source, GZIP, _Inflater),
-    XZ: lambda source: _decode(source, XZ, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ)),
+    XZ: lambda source: _decode(
+        source, XZ, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
+    ),
     BZIP2: lambda source: _decode(source, BZIP2, bz2.BZ2Decompressor),
     ZSTD: _decode_zstd,
 }

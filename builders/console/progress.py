@@ -11,9 +11,12 @@ _INTERVAL: Final = 0.1
 class Progress:
     """Tells on stderr how far the writing of `total` bytes in `layers` layers has come."""
 
-    def __init__(self, *, total: int, layers: int, stream: TextIO = sys.stderr) -> None:
+    def __init__(
+        self, *, total: int, layers: int, moving: bool | None = None, stream: TextIO = sys.stderr
+    ) -> None:
+        """`moving` forces the one moving line or plain ones; None asks whether it is a terminal."""
         self._stream = stream
-        self._terminal = stream.isatty()
+        self._terminal = stream.isatty() if moving is None else moving
         self._total = total
         self._layers = layers
         self._layer = 0

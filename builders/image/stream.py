@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+from builders.compression.streams import NONE
 from builders.console.errors import UserError, die
 from builders.console.progress import Progress
 from builders.image.archive import BaseLayer, read_layers
@@ -45,16 +46,24 @@ def resolve(plan: Plan, *, jobs: int) -> Plan:
     return plan
 
 
-def stream_image(plan: Plan, output: int, *, repo_tag: str | None = None, jobs: int = 1) -> None:
+def stream_image(
+    plan: Plan,
+    output: int,
+    *,
+    repo_tag: str | None = None,
+    jobs: int = 1,
+    moving: bool | None = None,
+) -> None:
     """Write the image of `plan` to the file descriptor `output`.
 
-    `repo_tag` replaces the plan's. Raises `UserError`, possibly with a part of
-    the image already written, where a file it needs is missing or not what it
-    was when it was planned, or where nobody reads `output` any more.
+    `repo_tag` replaces the plan's; `moving` is as in `Progress`. Raises
+    `UserError`, possibly with a part of the image already written, where a file
+    it needs is missing or not what it was when it was planned, or where nobody
+    reads `output` any more.
     """
     check_paths(plan)
     plan = resolve(plan, jobs=jobs)
-    progress = Progress(total=_estimate(plan), layers=_layer_count(plan))
+    progress = Progress(total=_estimate(plan), layers=_layer_count(plan), moving=moving)
     sink = FileSink(output, on_written=progress.update)
     with _write_errors(sink, progress):
         _Archive(plan, sink, progress, repo_tag or plan.repo_tag).write()
@@ -94,8 +103,7 @@ class _Archive:
         plan = self._plan
         names: list[str] = []
         if plan.base:
-            self._base_layers(plan.base)
-            names += [layer.name for layer in plan.base.layers]
+            names += self._base_layers(plan.base)
         else:
             self._progress.log("No 'fromImage' provided")
         for layer in plan.store_layers:
@@ -109,33 +117,44 @@ class _Archive:
         self._document("manifest.json", manifest)
         self._sink.write(end_of_archive(self._size))
 
-    def _base_layers(self, base: Base) -> None:
-        by_name: dict[str, BaseLayer] = {}
+    def _base_layers(self, base: Base) -> list[str]:
+        """Write the base image's layers, each once; return their names, lowest first."""
+        by_offset: dict[int, BaseLayer] = {}
         for layer in base.layers:
-            by_name.setdefault(layer.name, layer)
+            by_offset.setdefault(layer.offset, layer)
             self._begin(f"Adding base layer {self._number + 1} from {base.path}")
-        layers = list(by_name.values())
-        if base.compression != "none":
+        layers = list(by_offset.values())
+        if base.compression == NONE:
+            with open(base.path, "rb", buffering=0) as archive:
+                for layer in layers:
+                    self._base_header(layer)
+                    self._sink.copy_range(archive.fileno(), layer.offset, layer.size, base.path)
+                    self._end(layer.size)
+        else:
             # There is no way back in a compressed stream, and engines don't care for the order.
             layers.sort(key=lambda layer: layer.offset)
-        for layer, chunks in read_layers(base.path, base.compression, layers):
-            self._header(
-                Entry(
-                    name=layer.name,
-                    type=REGULAR,
-                    mode=layer.mode,
-                    uid=layer.uid,
-                    gid=layer.gid,
-                    mtime=layer.mtime,
-                    size=layer.size,
-                    uname=layer.uname,
-                    gname=layer.gname,
-                )
+            for layer, chunks in read_layers(base.path, base.compression, layers):
+                self._base_header(layer)
+                for chunk in chunks:
+                    self._sink.write(chunk)
+                self._end(layer.size)
+        return [by_offset[layer.offset].name for layer in base.layers]
+
+    def _base_header(self, layer: BaseLayer) -> None:
+        self._written.add(layer.name)
+        self._header(
+            Entry(
+                name=layer.name,
+                type=REGULAR,
+                mode=layer.mode,
+                uid=layer.uid,
+                gid=layer.gid,
+                mtime=layer.mtime,
+                size=layer.size,
+                uname=layer.uname,
+                gname=layer.gname,
             )
-            for chunk in chunks:
-                self._sink.write(chunk)
-            self._end(layer.size)
-            self._written.add(layer.name)
+        )
 
     def _store_layer(self, paths: tuple[str, ...], digest: str | None, size: int | None) -> str:
         if digest is None or size is None:

@@ -1,6 +1,7 @@
 """The Nix database of an image: what lets Nix commands run in its containers."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Sequence
@@ -57,9 +58,25 @@ def write_database(
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE ValidPaths SET registrationTime = ?", (time,))
         database.commit()
+    _drop_traces(root)
     links = os.path.join(root, "nix/var/nix/gcroots/docker")
     os.makedirs(links, exist_ok=True)
     for target in gc_roots:
         link = os.path.join(links, os.path.basename(target))
         if not os.path.lexists(link):
             os.symlink(target, link)
+
+
+def _drop_traces(root: str) -> None:
+    """Remove what Nix left of this build: 8 MB held in reserve, locks, links to the build's root.
+
+    Nix makes all of it again where it runs.
+    """
+    state = os.path.join(root, "nix/var/nix")
+    for name in ("db/reserved", "db/big-lock", "gcroots/profiles"):
+        path = os.path.join(state, name)
+        if os.path.lexists(path):
+            os.unlink(path)
+    for name in ("gcroots/per-user", "profiles", "temproots"):
+        shutil.rmtree(os.path.join(state, name), ignore_errors=True)
+    shutil.rmtree(os.path.join(root, "nix/store/.links"), ignore_errors=True)

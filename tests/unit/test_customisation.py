@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from builders.console.errors import UserError
 from builders.rootfs.links import link_tree
 from builders.rootfs.mountpoints import mountpoints

@@ -5,6 +5,7 @@ import pathlib
 import random
 
 import pytest
+
 from builders.closure.graph import StorePath, read_graph, referrers_first
 from builders.closure.popularity import by_popularity, contest, limit_layers
 from builders.console.errors import UserError

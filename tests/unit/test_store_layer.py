@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from builders.console.errors import UserError
 from builders.tar import store_layer
 from builders.tar.header import BLOCK, RECORD, Entry, PaxStamper, Stamp, pax_header
