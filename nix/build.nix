@@ -3,7 +3,6 @@
 {
   lib,
   stdenvNoCC,
-  python3,
   buildPackages,
 }:
 let
@@ -16,7 +15,7 @@ let
 
   # The Python package, by itself: a change elsewhere must not rebuild images.
   source = builtins.path {
-    name = "longshore";
+    name = "longshore-source";
     path = ../.;
     filter =
       let
@@ -27,15 +26,10 @@ let
       && (type == "directory" || lib.hasSuffix ".py" path)
       && baseNameOf path != "__pycache__";
   };
-in
-{
-  library = "${source}/builders";
-  interpreter = python.interpreter;
 
-  # derivation :: { name, builder, arguments, ... } -> derivation
-  # `builder` names a module of builders/, `arguments` are its Arguments; the
-  # rest goes to mkDerivation as it is.
-  derivation =
+  # run :: store path that holds the package -> attributes -> derivation
+  run =
+    library:
     {
       builder,
       arguments,
@@ -49,7 +43,7 @@ in
         args = [
           "-I"
           "-B"
-          "${source}/builders"
+          "${library}/builders"
           builder
         ];
         preferLocalBuild = true;
@@ -59,4 +53,20 @@ in
         "arguments"
       ]
     );
+
+  # The package with its byte code: builders and stream scripts start faster.
+  library = run source {
+    name = "longshore";
+    builder = "compile_library";
+    arguments.source = "${source}";
+  };
+in
+{
+  library = "${library}/builders";
+  inherit (python) interpreter;
+
+  # derivation :: { name, builder, arguments, ... } -> derivation
+  # `builder` names a module of builders/, `arguments` are its Arguments; the
+  # rest goes to mkDerivation as it is.
+  derivation = run library;
 }

@@ -620,10 +620,11 @@ def _choose_oci(
     all_found = list(
         _descriptors(archive, _Value(document, f"{archive.what}: {INDEX}"), None, depth=1)
     )
-    # One image may be listed by its digest twice, once for each of its names.
-    found = all_found
-    if not found:
+    if not all_found:
         die(f"{archive.what}: {INDEX} names no image", hint=REMAKE)
+    # containerd writes the index of all platforms also where it exports one of them.
+    held = [image for image in all_found if f"blobs/sha256/{image.digest}" in archive.members]
+    found = held or all_found
     if name is not None and tag is not None:
         # skopeo and docker buildx may note the tag alone.
         wanted = (_familiar(f"{name}:{tag}"), tag)
@@ -631,7 +632,8 @@ def _choose_oci(
             image for image in found if image.reference and _familiar(image.reference) in wanted
         ]
         if not found:
-            raise _no_such_image(archive, f"{name}:{tag}", [str(image) for image in all_found])
+            raise _no_such_image(archive, f"{name}:{tag}", [str(image) for image in held])
+    # One image may be listed twice, once for each of its names.
     if len({image.digest for image in found}) > 1 and architecture is not None:
         found = [image for image in found if _architecture(archive, image) == architecture] or found
     if len({image.digest for image in found}) > 1:

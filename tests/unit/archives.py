@@ -1,0 +1,140 @@
+"""Image archives for tests, made by hand in each of the forms that base images come in."""
+
+import bz2
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import tarfile
+
+import zstandard
+
+COMPRESSORS = {
+    "none": bytes,
+    "gz": lambda data: gzip.compress(data, mtime=0),
+    "zstd": lambda data: zstandard.ZstdCompressor(write_checksum=True).compress(data),
+    "xz": lzma.compress,
+    "bz2": bz2.compress,
+}
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def link(target, kind=tarfile.SYMTYPE):
+    """Content that makes `tar` write a link instead of a file."""
+    header = tarfile.TarInfo()
+    header.type = kind
+    header.linkname = target
+    return header
+
+
+def tar(members, *, prefix="", padded=True, format=tarfile.PAX_FORMAT, **facts):
+    """The tar archive of `members`, (name, content) pairs; `facts` go into every header."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=format) as archive:
+        for name, content in members:
+            header = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo()
+            header.name = prefix + name
+            for fact, value in facts.items():
+                setattr(header, fact, value)
+            if isinstance(content, tarfile.TarInfo):
+                archive.addfile(header)
+            else:
+                header.size = len(content)
+                archive.addfile(header, io.BytesIO(content))
+    data = out.getvalue()
+    return data if padded else data.rstrip(b"\0")
+
+
+def layer(name, size=600):
+    """A small layer: a tar of one file that is called `name`."""
+    return tar([(name, name.encode() * (size // len(name)))])
+
+
+def dump(value):
+    return json.dumps(value).encode()
+
+
+def config(layers, **more):
+    """The image configuration over `layers`, the bytes of uncompressed tars."""
+    diff_ids = [f"sha256:{sha256(data)}" for data in layers]
+    return {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        **more,
+    }
+
+
+def entry(config_name, layer_names, repo_tags=("base:1",)):
+    return {"Config": config_name, "RepoTags": list(repo_tags), "Layers": list(layer_names)}
+
+
+def plain_members(layers, **more):
+    """The members of an image as Longshore and `docker save` before 25 have them."""
+    document = dump(config(layers, **more))
+    name = f"{sha256(document)}.json"
+    names = [f"{sha256(data)}/layer.tar" for data in layers]
+    return [
+        *dict(zip(names, layers, strict=True)).items(),
+        (name, document),
+        ("manifest.json", dump([entry(name, names)])),
+    ]
+
+
+def blob(data):
+    return f"blobs/sha256/{sha256(data)}", data
+
+
+def descriptor(data, media_type="application/octet-stream", **more):
+    return {
+        "mediaType": media_type,
+        "digest": f"sha256:{sha256(data)}",
+        "size": len(data),
+        **more,
+    }
+
+
+def oci_image(layers, *, stored=None, **more):
+    """The blobs of an OCI image over `layers`, stored as `stored`; the last one is its manifest."""
+    stored = stored or layers
+    document = dump(config(layers, **more))
+    manifest = dump(
+        {
+            "schemaVersion": 2,
+            "config": descriptor(document, "application/vnd.oci.image.config.v1+json"),
+            "layers": [descriptor(data) for data in stored],
+        }
+    )
+    return [blob(data) for data in (*stored, document, manifest)]
+
+
+def oci_members(images):
+    """The members of an OCI archive; `images` are pairs of `oci_image` and what the index adds."""
+    index = {
+        "schemaVersion": 2,
+        "manifests": [
+            descriptor(blobs[-1][1], "application/vnd.oci.image.manifest.v1+json", **more)
+            for blobs, more in images
+        ],
+    }
+    return [
+        *dict(pair for blobs, _ in images for pair in blobs).items(),
+        ("oci-layout", dump({"imageLayoutVersion": "1.0.0"})),
+        ("index.json", dump(index)),
+    ]
+
+
+def saved_members(layers, *, stored=None):
+    """The members of what `docker save` since 25 makes: an OCI layout with a manifest.json."""
+    image = oci_image(layers, stored=stored)
+    names = [name for name, _ in image]
+    count = len(layers)
+    return [
+        *oci_members([(image, {"annotations": {"io.containerd.image.name": "base:1"}})]),
+        ("manifest.json", dump([entry(names[count], names[:count])])),
+    ]
