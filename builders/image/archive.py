@@ -8,6 +8,7 @@ Changeset Format" (manifest.json); OCI image specification v1.1, "Image Layout"
 import hashlib
 import io
 import json
+import os
 import posixpath
 import re
 import tarfile
@@ -148,7 +149,8 @@ def read_base_image(
     with _open_archive(path, jobs=jobs) as archive:
         if MANIFEST in archive.members:
             image = _choose_docker(archive, _docker_images(archive), name=name, tag=tag)
-        elif INDEX in archive.members and OCI_LAYOUT in archive.members:
+        # A cut off `docker save` may have lost only its manifest.json.
+        elif INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end:
             image = _choose_oci(archive, name=name, tag=tag, architecture=architecture)
         else:
             raise _no_image(archive)
@@ -230,6 +232,11 @@ class _Archive(Protocol):
 @contextmanager
 def _open_archive(path: str, *, jobs: int) -> Iterator[_Archive]:
     what = f"fromImage {path}"
+    if os.path.exists(os.path.join(path, OCI_LAYOUT)):
+        die(
+            f"{what} is a directory, not an archive",
+            hint=f"pack it: tar -C {path} -cf image.tar .",
+        )
     with open_file(path, what=what) as (fd, size):
         if not size:
             die(f"{what} is an empty file", hint=REMAKE)
@@ -300,6 +307,7 @@ class _CompressedArchive:
         tape = Tape(peekable, what=what)
         scan = Scan(tape)
         for member in scan:
+            self._forget(member.name)
             _add(self.members, member, what=what)
             if member.kind is Kind.FILE:
                 self._take(member, Section(tape, member.size))
@@ -324,12 +332,21 @@ class _CompressedArchive:
             return
         self._digests[member.offset] = self._hash(member, peekable)
 
+    def _forget(self, name: str) -> None:
+        """Drop what is known of an earlier member of that name."""
+        if name in self.members:
+            offset = self.members[name].offset
+            self._documents_size -= len(self._documents.pop(offset, b""))
+            self._digests.pop(offset, None)
+
     def _may_be_document(self, member: Member, first: bytes) -> bool:
         if member.size > _DOCUMENT_LIMIT:
             return False
-        if self._documents_size + member.size > _DOCUMENTS_LIMIT:
-            return False
-        return member.name in _DESCRIBING or first.lstrip(b" \t\r\n")[:1] in (b"{", b"[")
+        if member.name in _DESCRIBING:
+            return True
+        # A file system may hold any amount of JSON.
+        fits = self._documents_size + member.size <= _DOCUMENTS_LIMIT
+        return fits and first.lstrip(b" \t\r\n")[:1] in (b"{", b"[")
 
     def _digest(self, layer: Member) -> LayerDigest:
         if layer.offset in self._documents:

@@ -202,7 +202,7 @@ class Scan:
             digits, _, _ = data.partition(b" ")
             length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
             keyword, equals, value = data[len(digits) + 1 : length].partition(b"=")
-            if not equals or not value.endswith(b"\n"):
+            if len(data) < length or not equals or not value.endswith(b"\n"):
                 raise self._damaged("bad pax record")
             records[keyword.decode("utf-8", "surrogateescape")] = value[:-1].decode(
                 "utf-8", "surrogateescape"
