@@ -11,6 +11,18 @@
   stdenvNoCC,
   writeText,
 }:
+let
+  # describe :: value -> string, for error messages
+  describe =
+    value:
+    {
+      int = "an int";
+      string = "the string \"${value}\"";
+      list = "a list";
+      set = "a set";
+    }
+    .${builtins.typeOf value} or "a ${builtins.typeOf value}";
+in
 arguments.strict "streamLayeredImage" (
   {
     name,
@@ -34,8 +46,10 @@ arguments.strict "streamLayeredImage" (
     passthru ? { },
     meta ? { },
   }:
-  assert lib.assertMsg (lib.isInt maxLayers && maxLayers > 1)
-    "in docker image ${name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others for store paths";
+  assert lib.assertMsg (lib.isInt maxLayers)
+    "in docker image ${name}: maxLayers must be a number, not ${describe maxLayers}";
+  assert lib.assertMsg (maxLayers > 1)
+    "in docker image ${name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
   let
     baseName = imageName.baseName name;
     fullName = imageName.imageName name;
@@ -43,10 +57,12 @@ arguments.strict "streamLayeredImage" (
 
     contentsList = map (
       item:
-      if lib.isPath item || lib.isDerivation item || lib.isString item || item ? outPath then
+      if
+        lib.isPath item || item ? outPath || (lib.isString item && lib.hasPrefix storeDir item)
+      then
         "${item}"
       else
-        throw "in docker image ${name}: contents must be paths or derivations, not a ${builtins.typeOf item}"
+        throw "in docker image ${name}: contents must be paths or derivations, not ${describe item}"
     ) (lib.toList contents);
 
     checkedConfig = containerConfig.check name config;
@@ -142,7 +158,7 @@ arguments.strict "streamLayeredImage" (
     };
     inherit meta;
     passthru = passthru // {
-      inherit conf;
+      inherit conf customisationLayer;
       inherit (conf) imageTag;
       imageName = fullName;
       isExe = true;

@@ -1,0 +1,46 @@
+# gcc that finds its assembler, headers, libraries and loader in the store.
+{
+  lib,
+  platform,
+  runCommand,
+  runtimeShell,
+  gcc-unwrapped,
+  binutils,
+  glibc,
+  glibc-dev,
+}:
+let
+  inherit (platform) triple loader;
+  flags = lib.concatStringsSep " " [
+    "-B${binutils}/bin"
+    "-B${glibc-dev}/lib/${triple}"
+    "-idirafter ${glibc-dev}/include"
+    "-idirafter ${glibc-dev}/include/${triple}"
+  ];
+  linkFlags = lib.concatStringsSep " " [
+    "-L${glibc-dev}/lib/${triple}"
+    "-L${glibc}/lib/${triple}"
+    "-Wl,-dynamic-linker,${glibc}/lib/${triple}/${loader}"
+    "-Wl,-rpath,${glibc}/lib/${triple}"
+  ];
+in
+runCommand "gcc-wrapper-${gcc-unwrapped.version}"
+  {
+    pname = "gcc-wrapper";
+    inherit (gcc-unwrapped) version;
+    meta.mainProgram = "gcc";
+  }
+  ''
+    mkdir -p $out/bin
+    cat > $out/bin/gcc <<'END'
+    #!${runtimeShell}
+    link='${linkFlags}'
+    for argument; do
+      case $argument in -c | -S | -E | -M | -MM | -static) link=''${link%% -Wl*}; esac
+    done
+    exec ${gcc-unwrapped}/bin/${triple}-gcc-12 ${flags} ''${NIX_CFLAGS_COMPILE-} "$@" $link ''${NIX_LDFLAGS-}
+    END
+    chmod +x $out/bin/gcc
+    ln -s gcc $out/bin/cc
+    for tool in ${binutils}/bin/*; do ln -s $tool $out/bin/; done
+  ''

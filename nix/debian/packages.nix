@@ -1,0 +1,214 @@
+# What nix/debian is made of: for each attribute the Debian packages that make up
+# its one store path. What they need beside these (by DT_NEEDED) is found by the
+# indexer and becomes a store path of its own, named for its Debian package.
+#
+#   debs         the packages, unpacked into one tree
+#   perl, python whether scripts of this interpreter are pointed at it
+#   shell        false: leave shell scripts alone (glibc is what bash needs)
+#   needed       file -> libraries that it loads without naming them
+#   mainProgram  where it is not the attribute's name
+#   pythonModules, pythonDeps  a Python package: what it needs of other ones
+let
+  simple = name: { debs = [ name ]; };
+  program = name: mainProgram: (simple name) // { inherit mainProgram; };
+  pythonPackage = name: pythonDeps: (simple name) // { inherit pythonDeps; };
+in
+{
+  base = {
+    acl = program "acl" "getfacl";
+    attr = program "attr" "getfattr";
+    bash = (simple "bash") // {
+      symlinks."bin/sh" = "bash";
+    };
+    binutils = {
+      debs = [
+        "binutils"
+        "binutils-common"
+        "binutils-x86-64-linux-gnu"
+      ];
+      mainProgram = "ld";
+    };
+    busybox = simple "busybox-static";
+    bzip2 = simple "bzip2";
+    cacert = simple "ca-certificates";
+    coreutils = simple "coreutils";
+    cowsay = (simple "cowsay") // {
+      perl = true;
+    };
+    curl = simple "curl";
+    diffutils = program "diffutils" "diff";
+    dumb-init = simple "dumb-init";
+    fakeroot = {
+      debs = [
+        "fakeroot"
+        "libfakeroot"
+      ];
+      symlinks = {
+        "bin/fakeroot" = "fakeroot-sysv";
+        "bin/faked" = "faked-sysv";
+      };
+      # In the sandbox's user namespace, where one uid is mapped, the kernel
+      # refuses a chown with EINVAL, which fakeroot takes for a failure: nixpkgs
+      # patches it, here it doesn't try.
+      wrappers."bin/fakeroot-sysv".FAKEROOTDONTTRYCHOWN = "1";
+    };
+    file = {
+      wrappers."bin/file".MAGIC = "@out@/lib/file/magic.mgc";
+      debs = [
+        "file"
+        "libmagic1"
+        "libmagic-mgc"
+      ];
+    };
+    findutils = program "findutils" "find";
+    gawk = (simple "gawk") // {
+      symlinks."bin/awk" = "gawk";
+    };
+    gcc-unwrapped = {
+      debs = [
+        "gcc-12"
+        "cpp-12"
+        "libgcc-12-dev"
+      ];
+      mainProgram = "gcc";
+    };
+    git = (simple "git") // {
+      wrappers."bin/git" = {
+        GIT_EXEC_PATH = "@out@/lib/git-core";
+        GIT_TEMPLATE_DIR = "@out@/share/git-core/templates";
+      };
+    };
+    glibc = {
+      debs = [ "libc6" ];
+      shell = false;
+    };
+    glibc-dev = {
+      debs = [
+        "libc6-dev"
+        "linux-libc-dev"
+        "libcrypt-dev"
+        "libnsl-dev"
+        "libtirpc-dev"
+      ];
+    };
+    gnugrep = program "grep" "grep";
+    gnumake = program "make" "make";
+    gnused = program "sed" "sed";
+    gnutar = program "tar" "tar";
+    gzip = simple "gzip";
+    hello = simple "hello";
+    iana-etc = simple "netbase";
+    iproute2 = program "iproute2" "ip";
+    jq = simple "jq";
+    less = simple "less";
+    libcap = program "libcap2-bin" "setcap";
+    lsof = simple "lsof";
+    nano = simple "nano";
+    ncurses = {
+      debs = [
+        "ncurses-bin"
+        "ncurses-base"
+      ];
+      mainProgram = "tput";
+    };
+    nginx = {
+      debs = [
+        "nginx"
+        "nginx-common"
+      ];
+    };
+    nix = simple "nix-bin";
+    openssl = simple "openssl";
+    patch = simple "patch";
+    patchelf = simple "patchelf";
+    perl = {
+      debs = [
+        "perl-base"
+        "perl"
+        "perl-modules-5.36"
+        "libperl5.36"
+      ];
+      wrappers."bin/perl".PERL5LIB = "@out@/lib/x86_64-linux-gnu/perl/5.36:@out@/share/perl/5.36:@out@/lib/x86_64-linux-gnu/perl-base";
+    };
+    pigz = simple "pigz";
+    procps = program "procps" "ps";
+    python3-unwrapped = {
+      debs = [
+        "python3.11"
+        "python3.11-minimal"
+        "libpython3.11-minimal"
+        "libpython3.11-stdlib"
+      ];
+      needed."bin/python3.11" = [ "libgcc_s.so.1" ];
+      mainProgram = "python3";
+      symlinks."bin/python3" = "python3.11";
+    };
+    redis = {
+      debs = [
+        "redis-server"
+        "redis-tools"
+      ];
+      mainProgram = "redis-server";
+    };
+    rsync = simple "rsync";
+    shadow = {
+      debs = [
+        "passwd"
+        "login"
+      ];
+      mainProgram = "useradd";
+    };
+    skopeo = simple "skopeo";
+    socat = simple "socat";
+    sqlite = program "sqlite3" "sqlite3";
+    strace = simple "strace";
+    tini = simple "tini";
+    tree = simple "tree";
+    umoci = simple "umoci";
+    util-linux = {
+      debs = [
+        "util-linux"
+        "mount"
+      ];
+      mainProgram = "mount";
+    };
+    which = (program "debianutils" "which") // {
+      symlinks."bin/which" = "which.debianutils";
+    };
+    xz = program "xz-utils" "xz";
+    zstd = simple "zstd";
+
+    python-pyelftools = pythonPackage "python3-pyelftools" [ ];
+    python-zstandard = pythonPackage "python3-zstandard" [ ];
+    python-libarchive-c = pythonPackage "python3-libarchive-c" [ ];
+    python-pytest = pythonPackage "python3-pytest" [
+      "python-attrs"
+      "python-iniconfig"
+      "python-packaging"
+      "python-pluggy"
+    ];
+    python-attrs = pythonPackage "python3-attr" [ ];
+    python-iniconfig = pythonPackage "python3-iniconfig" [ ];
+    python-packaging = pythonPackage "python3-packaging" [ ];
+    python-pluggy = pythonPackage "python3-pluggy" [ ];
+    python-numpy = pythonPackage "python3-numpy" [ ];
+    python-requests = pythonPackage "python3-requests" [
+      "python-urllib3"
+      "python-idna"
+      "python-chardet"
+      "python-certifi"
+    ];
+    python-urllib3 = pythonPackage "python3-urllib3" [ ];
+    python-idna = pythonPackage "python3-idna" [ ];
+    python-chardet = pythonPackage "python3-chardet" [ ];
+    python-certifi = pythonPackage "python3-certifi" [ ];
+  };
+
+  # Only for measurements: a closure as large as those of desktop programs.
+  large = {
+    blender = simple "blender";
+    ffmpeg = simple "ffmpeg";
+    gimp = simple "gimp";
+    libreoffice-core = simple "libreoffice-core";
+  };
+}

@@ -1,0 +1,3 @@
+if [ -e .attrs.sh ]; then . .attrs.sh; fi
+. "$stdenv/setup"
+genericBuild

@@ -1,0 +1,525 @@
+"""Each attribute of streamLayeredImage and buildLayeredImage, in the real sandbox."""
+
+import datetime
+import hashlib
+import json
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from tests.nix.images import (
+    NixError,
+    archive,
+    build,
+    build_log,
+    closure,
+    evaluate,
+    evaluation_warnings,
+    failure,
+    nix,
+    stream,
+)
+
+
+def test_name_is_lower_case_in_the_image_and_names_the_derivation():
+    image = stream('streamLayeredImage { name = "Registry.example/Group/App"; tag = "T1"; }')
+    assert image.manifest["RepoTags"] == ["registry.example/group/app:T1"]
+    expression = 'streamLayeredImage { name = "Registry.example/Group/App"; }'
+    assert evaluate(f"({expression}).name") == "stream-App"
+    assert evaluate(f"({expression}).imageName") == "registry.example/group/app"
+
+
+def test_tag_is_the_hash_of_the_plan_where_none_is_given():
+    expression = 'streamLayeredImage { name = "app"; }'
+    tag = evaluate(f"({expression}).imageTag")
+    plan = build(f"({expression}).conf")
+    assert plan.name == f"{tag}-app-conf.json"
+    assert stream(expression).manifest["RepoTags"] == [f"app:{tag}"]
+    assert evaluate('(buildLayeredImage { name = "app"; }).imageTag') == tag
+
+
+def test_tag_that_is_given_is_kept():
+    assert evaluate('(streamLayeredImage { name = "app"; tag = "v1"; }).imageTag') == "v1"
+    image = stream('streamLayeredImage { name = "app"; tag = "v1"; }', "-t", "other:2")
+    assert image.manifest["RepoTags"] == ["other:2"]
+
+
+@pytest.mark.parametrize("compressor", ["none", "gz", "zstd"])
+def test_layers_of_the_base_image_pass_through(compressor):
+    base = f"""
+      (buildLayeredImage {{
+        name = "base"; tag = "1"; compressor = "{compressor}";
+        contents = [ (writeTextDir "base" "base") ];
+        config = {{ Env = [ "A=1" "B=2" ]; Cmd = [ "/base" ]; }};
+      }})
+    """
+    below = archive(base)
+    image = stream(
+        f'streamLayeredImage {{ name = "top"; fromImage = {base};'
+        ' contents = [ (writeTextDir "top" "top") ]; config.Env = [ "C=3" "A=4" ]; }'
+    )
+    count = len(below.diff_ids)
+    assert count == 2
+    assert image.diff_ids[:count] == below.diff_ids
+    for name in below.manifest["Layers"]:
+        assert image.members[name] == below.members[name]
+    assert "base" in image.layer(1)
+    assert "top" in image.layer(3)
+    assert image.config["config"] == {"Env": ["A=4", "B=2", "C=3"]}
+    assert len(image.config["history"]) == len(image.diff_ids)
+
+
+def test_layers_of_the_base_image_count_for_max_layers():
+    base = '(buildLayeredImage { name = "base"; contents = [ bash ]; maxLayers = 4; })'
+    top = f'name = "top"; fromImage = {base}; contents = [ hello ];'
+    image = stream(f"streamLayeredImage {{ {top} maxLayers = 6; }}")
+    assert len(image.diff_ids) == 6
+    error = failure(f"streamLayeredImage {{ {top} maxLayers = 5; }}")
+    assert error.startswith("error: maxLayers = 5 leaves no layer for store paths")
+    assert "set maxLayers to 6 or more" in error
+
+
+def test_contents_are_links_to_the_store():
+    image = stream('streamLayeredImage { name = "app"; contents = [ hello coreutils ]; }')
+    hello = build("hello")
+    links = image.layer(-1)
+    assert links["bin/hello"].linkname == f"{hello}/bin/hello"
+    assert "bin/ls" in links
+    assert sorted(path for layer in image.store_paths for path in layer) == sorted(
+        closure(hello) | closure(build("coreutils"))
+    )
+
+
+@pytest.mark.parametrize("contents", ["hello", '"${hello}"', "[ hello ]"])
+def test_contents_may_be_a_list_a_derivation_or_a_string(contents):
+    image = stream(f'streamLayeredImage {{ name = "app"; contents = {contents}; }}')
+    assert "bin/hello" in image.layer(-1)
+
+
+def test_contents_may_be_a_path_literal(tmp_path):
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "directory/file").write_text("text")
+    image = stream(f'streamLayeredImage {{ name = "app"; contents = [ {tmp_path}/directory ]; }}')
+    target = image.layer(-1)["file"].linkname
+    assert target.endswith("-directory/file")
+    assert [target.removesuffix("/file")] in image.store_paths
+
+
+def test_config_is_kept_and_its_closure_is_in_the_image():
+    image = stream(
+        'streamLayeredImage { name = "app"; config = {'
+        ' Cmd = [ (lib.getExe hello) ]; Labels."org.example" = "x"; Volumes."/data" = { }; }; }'
+    )
+    hello = build("hello")
+    assert image.config["config"] == {
+        "Cmd": [f"{hello}/bin/hello"],
+        "Labels": {"org.example": "x"},
+        "Volumes": {"/data": {}},
+    }
+    assert {path for layer in image.store_paths for path in layer} == closure(hello)
+
+
+def test_config_may_be_null():
+    assert stream('streamLayeredImage { name = "app"; config = null; }').config["config"] is None
+
+
+def test_architecture():
+    image = stream('streamLayeredImage { name = "app"; architecture = "arm64"; }')
+    assert image.config["architecture"] == "arm64"
+    assert stream('streamLayeredImage { name = "app"; }').config["architecture"] == evaluate(
+        "pkgs.go.GOARCH"
+    )
+
+
+@pytest.mark.parametrize(
+    ("created", "expected"),
+    [
+        ("2024-05-06T07:08:09Z", "2024-05-06T07:08:09+00:00"),
+        ("2024-05-06 07:08:09 +0200", "2024-05-06T05:08:09+00:00"),
+        ("@86400", "1970-01-02T00:00:00+00:00"),
+    ],
+)
+def test_created(created, expected):
+    image = stream(f'streamLayeredImage {{ name = "app"; created = "{created}"; }}')
+    assert image.config["created"] == expected
+
+
+def test_created_is_a_second_after_1970_if_nothing_is_said():
+    image = stream('streamLayeredImage { name = "app"; }')
+    assert image.config["created"] == "1970-01-01T00:00:01+00:00"
+
+
+def test_created_now_is_the_time_of_streaming():
+    image = stream('streamLayeredImage { name = "app"; created = "now"; contents = [ hello ]; }')
+    created = datetime.datetime.fromisoformat(image.config["created"])
+    assert abs(created.timestamp() - time.time()) < 600
+    usual = stream('streamLayeredImage { name = "app"; contents = [ hello ]; }')
+    assert image.diff_ids == usual.diff_ids
+
+
+def test_mtime_is_that_of_the_files_in_store_layers():
+    image = stream(
+        'streamLayeredImage { name = "app"; contents = [ hello ]; mtime = "2024-01-01T00:00:00Z"; }'
+    )
+    assert {member.mtime for member in image.layer(0).values()} == {1704067200}
+    assert {member.mtime for member in image.layer(-1).values()} == {315532800}
+    usual = stream('streamLayeredImage { name = "app"; contents = [ hello ]; }')
+    assert {member.mtime for member in usual.layer(0).values()} == {1}
+
+
+def test_mtime_now_is_the_time_of_streaming():
+    image = stream('streamLayeredImage { name = "app"; contents = [ hello ]; mtime = "now"; }')
+    assert all(abs(member.mtime - time.time()) < 600 for member in image.layer(0).values())
+    for name, digest in zip(image.manifest["Layers"], image.diff_ids, strict=True):
+        assert hashlib.sha256(image.members[name]).hexdigest() == digest
+
+
+def test_owner_of_store_layers():
+    image = stream(
+        'streamLayeredImage { name = "app"; contents = [ hello ];'
+        ' uid = 1000; gid = 100; uname = "user"; gname = "users"; }'
+    )
+    owners = {(m.uid, m.gid, m.uname, m.gname) for m in image.layer(0).values()}
+    assert owners == {(1000, 100, "user", "users")}
+    assert {(m.uid, m.gid, m.uname, m.gname) for m in image.layer(-1).values()} == {(0, 0, "", "")}
+    usual = stream('streamLayeredImage { name = "app"; contents = [ hello ]; }')
+    owners = {(m.uid, m.gid, m.uname, m.gname) for m in usual.layer(0).values()}
+    assert owners == {(0, 0, "root", "root")}
+
+
+def test_max_layers_puts_the_most_popular_paths_alone():
+    whole = stream('streamLayeredImage { name = "app"; contents = [ bash hello ]; }')
+    assert all(len(layer) == 1 for layer in whole.store_paths)
+    order = [path for layer in whole.store_paths for path in layer]
+    image = stream('streamLayeredImage { name = "app"; contents = [ bash hello ]; maxLayers = 3; }')
+    assert image.store_paths == [[order[0]], order[1:]]
+    assert len(image.diff_ids) == 3
+
+
+def test_extra_commands_run_in_the_root_without_privileges():
+    image = stream(
+        """streamLayeredImage {
+          name = "app"; contents = [ hello ];
+          extraCommands = ''
+            mkdir -p data
+            readlink bin/hello > data/link
+            id -u > data/uid
+          '';
+        }"""
+    )
+    layer = image.layer(-1)
+    assert (layer["data"].uid, layer["data"].mode) == (0, 0o755)
+    assert image.file(-1, "data/uid") != b"0\n"
+    assert image.file(-1, "data/link").endswith(b"/bin/hello\n")
+
+
+FAKE_ROOT = """
+  mkdir -p data
+  echo text > data/file
+  chown -R 1000:100 data
+  chmod 4755 data/file
+  mknod data/null c 1 3
+  test "$(id -u)" = 0
+"""
+
+
+def assert_privileged(layer):
+    assert (layer["data"].uid, layer["data"].gid) == (1000, 100)
+    assert (layer["data/file"].uid, layer["data/file"].mode) == (1000, 0o4755)
+    assert layer["data/null"].ischr()
+    assert (layer["data/null"].devmajor, layer["data/null"].devminor) == (1, 3)
+
+
+def test_fake_root_commands_change_owners_devices_and_setuid_bits():
+    image = stream(f"streamLayeredImage {{ name = \"app\"; fakeRootCommands = ''{FAKE_ROOT}''; }}")
+    assert_privileged(image.layer(-1))
+
+
+@pytest.mark.parametrize("fakechroot", ["true", "false"])
+def test_file_capabilities_are_in_the_layer(fakechroot):
+    image = stream(
+        f"""streamLayeredImage {{
+          name = "app"; enableFakechroot = {fakechroot};
+          fakeRootCommands = ''
+            echo > server
+            ${{pkgs.libcap}}/bin/setcap cap_net_bind_service=+ep server
+          '';
+        }}"""
+    )
+    records = image.layer(-1)["server"].pax_headers
+    # struct vfs_cap_data, revision 2 with the effective bit: permitted is bit 10.
+    assert (
+        records["SCHILY.xattr.security.capability"].encode().startswith(b"\x01\x00\x00\x02\x00\x04")
+    )
+
+
+def test_extra_commands_run_before_fake_root_commands():
+    image = stream(
+        """streamLayeredImage {
+          name = "app"; extraCommands = "echo one > order"; fakeRootCommands = "echo two >> order";
+        }"""
+    )
+    assert image.file(-1, "order") == b"one\ntwo\n"
+
+
+def test_fakechroot_makes_the_layer_the_root():
+    image = stream(
+        f"""streamLayeredImage {{
+          name = "app"; contents = [ hello ]; enableFakechroot = true;
+          fakeRootCommands = ''
+            test "$(pwd)" = /
+            test -c /dev/null
+            test -d /sys
+            test -e /proc/self/exe
+            test "$(/bin/hello)" = "Hello, world!"
+            test -d "$NIX_BUILD_TOP"
+            cd /
+            {FAKE_ROOT}
+            echo > /etc-like
+          '';
+        }}"""
+    )
+    layer = image.layer(-1)
+    assert_privileged(layer)
+    assert set(layer) == {"", "bin", "data", "data/file", "data/null", "etc-like"} | {
+        name for name in layer if name.startswith(("bin/", "share"))
+    }
+    assert (layer["etc-like"].uid, layer["etc-like"].gid) == (0, 0)
+
+
+def test_fakechroot_leaves_no_mountpoints_behind():
+    image = stream(
+        """streamLayeredImage {
+          name = "app"; enableFakechroot = true;
+          fakeRootCommands = "mkdir -p /nix/var; ls /nix/store > /dev/null";
+        }"""
+    )
+    assert set(image.layer(-1)) == {"", "nix", "nix/var"}
+
+
+def test_without_store_paths_only_the_links_are_there():
+    image = stream(
+        'streamLayeredImage { name = "app"; contents = [ hello ]; includeStorePaths = false; }'
+    )
+    assert len(image.diff_ids) == 1
+    assert image.layer(-1)["bin/hello"].linkname == f"{build('hello')}/bin/hello"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'streamLayeredImage { name = "app"; contents = [ hello ]; includeNixDB = true; }',
+        '(buildLayeredImageWithNixDb { name = "app"; contents = [ hello ]; }).stream',
+    ],
+)
+def test_nix_database_of_contents(expression, tmp_path):
+    image = stream(expression)
+    database = tmp_path / "db.sqlite"
+    database.write_bytes(image.file(-1, "nix/var/nix/db/db.sqlite"))
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("SELECT path, registrationTime FROM ValidPaths").fetchall()
+    hello = build("hello")
+    assert {path for path, _ in rows} == closure(hello)
+    assert {registered for _, registered in rows} == {315532800}
+    root = image.layer(-1)[f"nix/var/nix/gcroots/docker/{hello.name}"]
+    assert root.linkname == str(hello)
+
+
+def test_no_nix_database_if_nothing_is_said():
+    image = stream('streamLayeredImage { name = "app"; contents = [ hello ]; }')
+    assert not any(name.startswith("nix") for name in image.layer(-1))
+
+
+def test_passthru_and_meta():
+    expression = """(streamLayeredImage {
+      name = "app"; passthru = { mine = 1; isExe = "overridden"; }; meta.description = "text";
+    })"""
+    assert evaluate(f"{expression}.mine") == 1
+    assert evaluate(f"{expression}.isExe") is True
+    assert evaluate(f"{expression}.meta.description") == "text"
+
+
+def test_an_image_file_has_its_stream_and_is_no_program():
+    expression = """(buildLayeredImage {
+      name = "App"; tag = "t"; passthru.mine = 1; meta.description = "text";
+    })"""
+    assert evaluate(f"{expression}.stream.name") == "stream-App"
+    assert evaluate(f"{expression} ? isExe") is False
+    assert evaluate(f"{expression}.mine") == 1
+    assert evaluate(f"{expression}.imageName") == "app"
+    assert evaluate(f"{expression}.imageTag") == "t"
+    assert evaluate(f"{expression}.meta.description") == "text"
+    assert evaluate(f"{expression}.conf == {expression}.stream.conf") is True
+
+
+@pytest.mark.parametrize(
+    ("compressor", "name"), [("none", "app.tar"), ("gz", "app.tar.gz"), ("zstd", "app.tar.zst")]
+)
+def test_compressor(compressor, name):
+    expression = f'(buildLayeredImage {{ name = "app"; compressor = "{compressor}"; }})'
+    assert build(expression).name.endswith(f"-{name}")
+    assert archive(expression).data == stream(f"{expression}.stream").data
+
+
+def test_gz_is_the_compressor_if_nothing_is_said():
+    assert evaluate('(buildLayeredImage { name = "app"; }).name') == "app.tar.gz"
+
+
+def test_results_can_be_overridden():
+    expression = '(streamLayeredImage { name = "app"; tag = "1"; })'
+    assert stream(f'{expression}.override {{ tag = "2"; }}').manifest["RepoTags"] == ["app:2"]
+    assert evaluate(f'({expression}.overrideAttrs (old: {{ name = "x"; }})).name') == "x"
+    assert (
+        evaluate('((buildLayeredImage { name = "app"; }).override { tag = "9"; }).imageTag') == "9"
+    )
+
+
+def test_the_stream_script_is_one_executable_file():
+    script = build('streamLayeredImage { name = "app"; }')
+    assert script.is_file()
+    assert script.stat().st_mode & 0o111
+
+
+def test_the_stream_script_holds_the_image_in_its_closure():
+    script = build('streamLayeredImage { name = "app"; contents = [ hello ]; }')
+    assert closure(build("hello")) <= closure(script)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        """streamLayeredImage {
+          name = "app"; contents = [ hello bash ]; maxLayers = 4; includeNixDB = true;
+          fakeRootCommands = "mkdir d; chown 1:2 d; echo x > d/y";
+        }""",
+        'buildLayeredImage { name = "app"; contents = [ hello ]; }',
+        'buildLayeredImage { name = "app"; contents = [ hello ]; compressor = "zstd"; }',
+    ],
+)
+def test_two_builds_give_the_same_bytes(expression):
+    build(expression)
+    target = f"({expression})"
+    for attribute in (".conf", ""):
+        nix_expression = target + attribute
+        build(nix_expression)
+        build(nix_expression, "--check")
+
+
+def test_a_static_program_under_fakeroot_is_warned_of():
+    log = build_log(
+        """(streamLayeredImage {
+          name = "app"; fakeRootCommands = ''
+            touch file
+            ${pkgs.busybox}/bin/busybox ls file
+          '';
+        }).customisationLayer"""
+    )
+    assert "warning: in docker image app: fakeRootCommands names" in log
+    assert "which is statically linked" in log
+    quiet = build_log(
+        '(streamLayeredImage { name = "app"; fakeRootCommands = "ls"; }).customisationLayer'
+    )
+    assert "warning" not in quiet
+
+
+def test_nothing_but_the_image_goes_to_stdout():
+    script = build('streamLayeredImage { name = "app"; contents = [ hello ]; }')
+    result = subprocess.run([script], capture_output=True, check=True)
+    assert result.stdout[257:262] == b"ustar"
+    assert len(result.stdout) % 10240 == 0
+    assert result.stderr.decode().splitlines()[0] == "No 'fromImage' provided"
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("maxLayers = 1;", "maxLayers must be greater than 1 (current value: 1)"),
+        ('maxLayers = "9";', "maxLayers must be a number"),
+        ("contents = [ 4 ];", "contents must be paths or derivations, not an int"),
+        ('contents = [ "relative" ];', "contents must be paths or derivations"),
+        ('config.Cmd = "/bin/sh";', "config.Cmd must be a list of strings, not a string"),
+        ("config.Entrypoint = [ 1 ];", "config.Entrypoint must be a list of strings"),
+        ('config.Env = { A = "1"; };', "config.Env must be a list of strings, not a set"),
+        ('config = "x";', "config must be an attribute set"),
+        ("content = [ ];", "unknown attribute 'content'; did you mean 'contents'?"),
+        ("frobnicate = 1;", "unknown attribute 'frobnicate'; known are: "),
+    ],
+)
+@pytest.mark.parametrize("function", ["streamLayeredImage", "buildLayeredImage"])
+def test_bad_arguments_fail_at_evaluation(function, arguments, expected):
+    with pytest.raises(NixError) as failed:
+        evaluate(f'({function} {{ name = "app"; {arguments} }}).drvPath')
+    assert expected in failed.value.error
+    assert "app" in failed.value.error
+
+
+def test_an_unknown_compressor_fails_at_evaluation():
+    with pytest.raises(NixError) as failed:
+        evaluate('(buildLayeredImage { name = "app"; compressor = "lz4"; }).drvPath')
+    assert "in docker image app: compressor must be one of: [gz none zstd]" in failed.value.error
+
+
+def test_a_missing_name_fails_at_evaluation():
+    with pytest.raises(NixError) as failed:
+        evaluate("(streamLayeredImage { }).drvPath")
+    assert "the attribute 'name' is missing" in failed.value.error
+
+
+def test_a_key_that_the_image_specification_lacks_is_warned_of():
+    log = evaluation_warnings('streamLayeredImage { name = "app"; config.Cmds = [ "x" ]; }')
+    assert "config.Cmds is no key of the image specification" in log
+    assert "did you mean Cmd?" in log
+    quiet = evaluation_warnings('streamLayeredImage { name = "app"; config.Cmd = [ "x" ]; }')
+    assert "warning" not in quiet
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ('created = "yesterdayish";', "error: created = 'yesterdayish' is no date; give it as"),
+        ('mtime = "2024-13-01";', "error: mtime = '2024-13-01' is no date; give it as"),
+        ('created = "";', "error: created = '' is no date; give it as"),
+        (
+            'contents = [ "${pkgs.writeText "a-file" ""}" ];',
+            "a-file is a file, but only directories can be put into the image's root",
+        ),
+        (
+            'extraCommands = "true\\nno-such-command";',
+            "error: in docker image app: extraCommands failed with exit code 127",
+        ),
+        (
+            'fakeRootCommands = "exit 3";',
+            "error: in docker image app: fakeRootCommands failed with exit code 3",
+        ),
+        (
+            'enableFakechroot = true; fakeRootCommands = "false";',
+            "error: in docker image app: fakeRootCommands failed with exit code 1",
+        ),
+    ],
+)
+def test_bad_arguments_fail_when_built_with_one_line(arguments, expected):
+    assert expected in failure(f'streamLayeredImage {{ name = "app"; {arguments} }}')
+
+
+def test_a_failing_script_names_its_line():
+    with pytest.raises(NixError) as failed:
+        build('streamLayeredImage { name = "app"; extraCommands = "true\\nno-such-command"; }')
+    assert "extraCommands: line 2: no-such-command: command not found" in failed.value.log
+
+
+def test_a_plan_says_what_it_plans():
+    plan = json.loads(
+        build('(streamLayeredImage { name = "app"; contents = [ hello ]; }).conf').read_text()
+    )
+    image = stream('streamLayeredImage { name = "app"; contents = [ hello ]; }')
+    assert [layer["digest"] for layer in plan["store_layers"]] == image.diff_ids[:-1]
+    assert plan["customisation_layer"]["digest"] == image.diff_ids[-1]
+
+
+def test_nix_here_has_a_sandbox():
+    assert "sandbox = true" in nix("nix", "show-config").stdout
