@@ -8,6 +8,7 @@
   binutils,
   glibc,
   glibc-dev,
+  libgcc-s1,
 }:
 let
   inherit (platform) triple loader;
@@ -20,8 +21,10 @@ let
   linkFlags = lib.concatStringsSep " " [
     "-L${glibc-dev}/lib/${triple}"
     "-L${glibc}/lib/${triple}"
+    "-L${libgcc-s1}/lib/${triple}"
     "-Wl,-dynamic-linker,${glibc}/lib/${triple}/${loader}"
     "-Wl,-rpath,${glibc}/lib/${triple}"
+    "-Wl,-rpath,${libgcc-s1}/lib/${triple}"
   ];
 in
 runCommand "gcc-wrapper-${gcc-unwrapped.version}"

@@ -365,10 +365,11 @@ def make_index(apt: Apt, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
         entry = entries.get(name, {})
         libraries, links, references = {}, {}, set()
         extra = [soname for needs in entry.get("needed", {}).values() for soname in needs]
+        extra += entry.get("linked", [])
         for deb in names:
             for soname in (*apt.facts[deb].needed, *extra):
                 found = provider.get(soname)
-                if found:
+                if found and unit_of[found] != name:
                     references.add(unit_of[found])
                     libraries[soname] = [unit_of[found], apt.facts[found].provides[soname]]
             for path, target in apt.facts[deb].links.items():
@@ -412,7 +413,9 @@ def merge_circles(units: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
         unit["references"] = sorted({component[ref] for ref in unit["references"]} - {name})
         for key in ("libraries", "links"):
             unit[key] = {
-                path: [component[other], where] for path, (other, where) in unit[key].items()
+                path: [component[other], where]
+                for path, (other, where) in unit[key].items()
+                if component[other] != name
             }
     return merged
 

@@ -6,6 +6,8 @@
 #   perl, python whether scripts of this interpreter are pointed at it
 #   shell        false: leave shell scripts alone (glibc is what bash needs)
 #   needed       file -> libraries that it loads without naming them
+#   linked       libraries that its linker scripts name
+#   symlinks     links to make, wrappers variables to set before a program starts
 #   mainProgram  where it is not the attribute's name
 #   pythonModules, pythonDeps  a Python package: what it needs of other ones
 let
@@ -32,8 +34,13 @@ in
     bzip2 = simple "bzip2";
     cacert = simple "ca-certificates";
     coreutils = simple "coreutils";
-    cowsay = (simple "cowsay") // {
+    cowsay = {
+      debs = [
+        "cowsay"
+        "libtext-charwidth-perl"
+      ];
       perl = true;
+      wrappers."bin/cowsay".PERL5LIB = "@out@/lib/x86_64-linux-gnu/perl5/5.36";
     };
     curl = simple "curl";
     diffutils = program "diffutils" "diff";
@@ -90,6 +97,13 @@ in
         "libnsl-dev"
         "libtirpc-dev"
       ];
+      # What the linker scripts libc.so and libm.so name.
+      linked = [
+        "ld-linux-x86-64.so.2"
+        "libc.so.6"
+        "libm.so.6"
+        "libmvec.so.1"
+      ];
     };
     gnugrep = program "grep" "grep";
     gnumake = program "make" "make";
@@ -128,7 +142,7 @@ in
         "perl-modules-5.36"
         "libperl5.36"
       ];
-      wrappers."bin/perl".PERL5LIB = "@out@/lib/x86_64-linux-gnu/perl/5.36:@out@/share/perl/5.36:@out@/lib/x86_64-linux-gnu/perl-base";
+      wrappers."bin/perl".PERL5LIB = "@out@/lib/x86_64-linux-gnu/perl/5.36:@out@/share/perl/5.36:@out@/lib/x86_64-linux-gnu/perl-base:\${PERL5LIB-}";
     };
     pigz = simple "pigz";
     procps = program "procps" "ps";

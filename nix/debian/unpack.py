@@ -72,10 +72,14 @@ def place(archive: tarfile.TarFile, member: tarfile.TarInfo, out: str, keep: tup
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.lexists(target):
+        if member.issym():
+            return
         if os.path.isdir(target) and not os.path.islink(target):
             return
         os.unlink(target)
     if member.issym():
+        if member.linkname.startswith("/") and stripped(member.linkname) == stripped(member.name):
+            return  # sbin/x -> /bin/x, which are one now
         os.symlink(member.linkname, target)
     elif member.islnk():
         os.link(os.path.join(out, stripped(member.linkname)), target)

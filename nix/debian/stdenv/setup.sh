@@ -5,17 +5,23 @@ umask 022
 export SHELL
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-315532800} TZ=UTC
 export NIX_BUILD_CORES=${NIX_BUILD_CORES:-1}
-: "${NIX_STORE:=/nix/store}" "${outputs:=out}"
+: "${NIX_STORE:=/nix/store}"
 
 PATH=
 addToSearchPath() { if [ -d "$2" ]; then export "$1=${!1-}${!1:+:}$2"; fi; }
 for _path in $initialPath; do addToSearchPath PATH "$_path/bin"; done
 if [ -n "${cc-}" ]; then PATH="$cc/bin:$PATH"; export CC=gcc CXX=g++; fi
 
-if [ -n "${__structuredAttrs-}" ] || [ -e "${NIX_BUILD_TOP:-/}/.attrs.sh" ]; then
-  if [ "$(declare -p outputs 2>/dev/null | cut -c1-10)" = "declare -A" ]; then
-    for _name in "${!outputs[@]}"; do export "$_name=${outputs[$_name]}"; done
+# With structured attributes `outputs` maps names to paths, without them it lists names.
+outputNames() {
+  if [[ "$(declare -p outputs 2>/dev/null)" == "declare -A"* ]]; then
+    echo "${!outputs[@]}"
+  else
+    echo "${outputs:-out}"
   fi
+}
+if [[ "$(declare -p outputs 2>/dev/null)" == "declare -A"* ]]; then
+  for _name in "${!outputs[@]}"; do export "$_name=${outputs[$_name]}"; done
 fi
 
 # listOf NAME: the words of a variable, whether it is a string or an array
@@ -190,7 +196,7 @@ installPhase() {
 fixupPhase() {
   runHook preFixup
   local output
-  for output in $(if [ "$(declare -p outputs 2>/dev/null | cut -c1-10)" = "declare -A" ]; then echo "${!outputs[@]}"; else echo $outputs; fi); do
+  for output in $(outputNames); do
     if [ -d "${!output-}" ] && [ -z "${dontPatchShebangs-}" ]; then patchShebangs "${!output}"; fi
   done
   if [ -n "$(listOf propagatedBuildInputs)" ]; then
