@@ -283,7 +283,7 @@ def test_fakechroot_makes_the_layer_the_root():
     )
     layer = image.layer(-1)
     assert_privileged(layer)
-    assert set(layer) == {"", "bin", "data", "data/file", "data/null", "etc-like"} | {
+    assert set(layer) == {".", "bin", "data", "data/file", "data/null", "etc-like"} | {
         name for name in layer if name.startswith(("bin/", "share"))
     }
     assert (layer["etc-like"].uid, layer["etc-like"].gid) == (0, 0)
@@ -296,7 +296,7 @@ def test_fakechroot_leaves_no_mountpoints_behind():
           fakeRootCommands = "mkdir -p /nix/var; ls /nix/store > /dev/null";
         }"""
     )
-    assert set(image.layer(-1)) == {"", "nix", "nix/var"}
+    assert set(image.layer(-1)) == {".", "nix", "nix/var"}
 
 
 def test_without_store_paths_only_the_links_are_there():
