@@ -15,9 +15,18 @@ let
   };
 
   dockerTools = {
+    # Layered images
     streamLayeredImage = lib.makeOverridable (callPackage ./stream-layered-image.nix { });
     buildLayeredImage = lib.makeOverridable (callPackage ./build-layered-image.nix { });
     buildLayeredImageWithNixDb = callPackage ./build-layered-image-with-nix-db.nix { };
+
+    # Environment helpers
+    binSh = callPackage ./bin-sh.nix { };
+    caCertificates = callPackage ./ca-certificates.nix { };
+    inherit (pkgs) fakeNss;
+    shadowSetup = import ./shadow-setup.nix { inherit (pkgs) runtimeShell shadow; };
+    usrBinEnv = callPackage ./usr-bin-env.nix { };
+
     examples = import ../examples { callPackage = lib.callPackageWith (pkgs // { inherit dockerTools; }); };
   };
 in

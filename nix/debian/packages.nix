@@ -218,11 +218,43 @@ in
     python-certifi = pythonPackage "python3-certifi" [ ];
   };
 
-  # Only for measurements: a closure as large as those of desktop programs.
-  large = {
-    blender = simple "blender";
-    ffmpeg = simple "ffmpeg";
-    gimp = simple "gimp";
-    libreoffice-core = simple "libreoffice-core";
-  };
+  # Only for measurements: a closure as large as that of a desktop.
+  large = builtins.listToAttrs (
+    map
+      (name: {
+        inherit name;
+        value = simple name;
+      })
+      [
+        "adwaita-icon-theme"
+        "blender"
+        "darktable"
+        "ffmpeg"
+        "gdb"
+        "gimp"
+        "golang-1.19-go"
+        "golang-1.19-src"
+        "inkscape"
+        "kicad"
+        "krita"
+        "libreoffice-common"
+        "libreoffice-core"
+        "llvm-14"
+        "octave"
+        "openjdk-17-jre-headless"
+        "papirus-icon-theme"
+        "postgresql-15"
+        "python3-matplotlib"
+        "python3-pandas"
+        "python3-scipy"
+        "python3-sympy"
+        "qemu-system-data"
+        "qemu-system-x86"
+        "r-base-core"
+        "texlive-base"
+        "texlive-latex-extra"
+        "texlive-latex-recommended"
+        "vlc-plugin-base"
+      ]
+  );
 }
