@@ -1,0 +1,68 @@
+# What the commands need of a machine, got where it is missing.
+# Sourced by examples/run and tests/run, with `repository` set.
+# shellcheck shell=bash
+
+export DEBIAN_FRONTEND=noninteractive
+export LONGSHORE_CACHE="${LONGSHORE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/longshore}"
+# Daemons live in sbin, which the path of a plain user lacks.
+export PATH="$PATH:/usr/sbin:/sbin"
+stand_in="${repository:?}/nix/debian"
+
+say() {
+  printf '%s\n' "$*" >&2
+}
+
+die() {
+  say "error: $*"
+  exit 1
+}
+
+has() {
+  command -v "$1" >/dev/null
+}
+
+has_python() {
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# install_missing 'TEST=PACKAGE…'…
+# Installs the packages whose test fails; a test is a function here, or a command to be found.
+install_missing() {
+  local need test log
+  local missing=()
+  for need; do
+    test=${need%%=*}
+    declare -F "$test" >/dev/null || test="has $test"
+    $test || read -ra missing <<<"${missing[*]} ${need#*=}"
+  done
+  ((${#missing[@]})) || return 0
+  has apt-get ||
+    die "this machine lacks ${missing[*]} and has no apt-get; install them and run again"
+  ((EUID == 0)) ||
+    die "this machine lacks ${missing[*]}; run 'apt-get install ${missing[*]}' as root"
+  say "Installing ${missing[*]} …"
+  log=$(mktemp)
+  if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } \
+    </dev/null >"$log" 2>&1; then
+    cat "$log" >&2
+    die "apt-get could not install ${missing[*]}; its messages are above"
+  fi
+  rm "$log"
+}
+
+# The users that Nix builds as come with nix-setup-systemd; systemd itself need not run.
+install_nix() {
+  install_missing "nix-build=nix-bin nix-setup-systemd"
+}
+
+# Takes nix/debian for <nixpkgs>, and gets the packages that it is made of.
+use_stand_in() {
+  "$stand_in/fetch"
+  export NIX_PATH="nixpkgs=$stand_in"
+  nix_option "substituters ="
+}
+
+# nix_option 'NAME = VALUE': for every Nix command from here on.
+nix_option() {
+  export NIX_CONFIG="${NIX_CONFIG:+$NIX_CONFIG$'\n'}$1"
+}

@@ -1,0 +1,36 @@
+"""What all kinds of tests have in common."""
+
+import json
+import signal
+import subprocess
+from types import FrameType
+
+import pytest
+
+from tests.nix.images import REPOSITORY
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def pytest_configure() -> None:
+    """End in order, fixtures torn down, when tests/run passes on that it was interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+@pytest.fixture(scope="session")
+def sandboxed_nix() -> None:
+    """Nix is set up as tests/run does it: without the sandbox, a build would prove nothing."""
+    hint = "run the tests with tests/run"
+    config = json.loads(_output("nix", "show-config", "--json"))
+    assert config["sandbox"]["value"] is True, f"Nix builds without its sandbox; {hint}"
+    assert not config["sandbox-paths"]["value"], f"Nix lets paths into the sandbox; {hint}"
+    nixpkgs = _output("nix-instantiate", "--eval", "--json", "-E", "toString <nixpkgs>")
+    assert json.loads(nixpkgs) == str(REPOSITORY / "nix/debian"), (
+        f"<nixpkgs> is not nix/debian; {hint}"
+    )
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -1,0 +1,41 @@
+"""Fixtures of the tests that hand images to container engines."""
+
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engine.engines import Docker, Podman, docker_daemon
+
+
+@pytest.fixture(scope="session")
+def engine_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    """A directory with a short path: that of a socket has 107 bytes at most."""
+    directory = tmp_path_factory.mktemp("e")
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def docker_engine(engine_directory: pathlib.Path) -> Iterator[Docker]:
+    """The one Docker daemon of all tests."""
+    directory = engine_directory / "docker"
+    directory.mkdir()
+    with docker_daemon(directory) as docker:
+        yield docker
+
+
+@pytest.fixture
+def docker(docker_engine: Docker) -> Iterator[Docker]:
+    """A Docker daemon without images, real and running."""
+    yield docker_engine
+    docker_engine.remove_all()
+
+
+@pytest.fixture
+def podman(engine_directory: pathlib.Path) -> Iterator[Podman]:
+    """Podman without images."""
+    podman = Podman(engine_directory / "podman")
+    yield podman
+    podman.remove_all()
