@@ -66,9 +66,7 @@ def evaluate(expression: str) -> object:
 
 def evaluation_warnings(expression: str) -> str:
     """Evaluate a Nix expression to a derivation and return what Nix prints of it."""
-    return nix(
-        "nix-instantiate", "--eval", "-E", f"{PREAMBLE} ({expression}).drvPath"
-    ).stderr
+    return nix("nix-instantiate", "--eval", "-E", f"{PREAMBLE} ({expression}).drvPath").stderr
 
 
 def failure(expression: str) -> str:
