@@ -33,7 +33,10 @@ install_missing() {
   for need; do
     test=${need%%=*}
     declare -F "$test" >/dev/null || test="has $test"
-    $test || read -ra missing <<<"${missing[*]} ${need#*=}"
+    # Two programs may be of one package.
+    if ! $test && [[ " ${missing[*]} " != *" ${need#*=} "* ]]; then
+      read -ra missing <<<"${missing[*]} ${need#*=}"
+    fi
   done
   ((${#missing[@]})) || return 0
   has apt-get ||

@@ -1,0 +1,164 @@
+"""The commands' own words: what they refuse, and the table that an image is shown as."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import tarfile
+
+import pytest
+import zstandard
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+
+
+def command(*words):
+    return subprocess.run(
+        [REPOSITORY / words[0], *words[1:]],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def tar(members):
+    """Return a tar of `members`, a directory where the content is None."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            if content is None:
+                member.type = tarfile.DIRTYPE
+            else:
+                member.size = len(content)
+            archive.addfile(member, io.BytesIO(content or b""))
+    return out.getvalue()
+
+
+def store_layer(*names):
+    """Return a layer with a directory and a file in it for each store path."""
+    members = {"/nix/": None, "/nix/store/": None}
+    for name in names:
+        members[f"/nix/store/{'a' * 32}-{name}/"] = None
+        members[f"/nix/store/{'a' * 32}-{name}/file"] = b"content"
+    return tar(members)
+
+
+@pytest.fixture
+def image():
+    """An image of a layer with four store paths and a customisation layer."""
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Entrypoint": ["/bin/hello"], "Cmd": ["-g", "hi"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"]},
+    }
+    manifest = [
+        {"Config": "c.json", "RepoTags": ["app:1"], "Layers": ["1/layer.tar", "2/layer.tar"]}
+    ]
+    return tar(
+        {
+            "1/layer.tar": store_layer("a-1", "b-2", "c-3", "d-4"),
+            "2/layer.tar": tar({"./": None, "./bin/": None, "./bin/hello": b""}),
+            "c.json": json.dumps(config).encode(),
+            "manifest.json": json.dumps(manifest).encode(),
+        }
+    )
+
+
+TABLE = """\
+app:1: linux/amd64, 2 layers
+  layer       size  digest        holds
+      1    10.2 kB  111111111111  a-1, b-2, c-3 and 1 more
+      2    10.2 kB  222222222222  customisation layer: 2 entries
+  total    20.5 kB
+Entrypoint: /bin/hello
+Cmd: -g hi
+"""
+
+
+def show(path):
+    return subprocess.run(
+        [sys.executable, REPOSITORY / "examples/show_image.py", path],
+        capture_output=True,
+        text=True,
+    )
+
+
+def refused(result, expected):
+    """Check that a command failed with one line that has the `expected` words."""
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert expected in result.stderr
+
+
+@pytest.mark.parametrize(
+    "compress", [bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.compress]
+)
+def test_an_image_is_shown_as_a_table(compress, image, tmp_path):
+    (tmp_path / "image").write_bytes(compress(image))
+    result = show(tmp_path / "image")
+    assert result.stdout == TABLE, result.stderr
+
+
+def stream_script(directory, image, *, then=""):
+    (directory / "image").write_bytes(image)
+    script = directory / "stream"
+    # More on stderr than a pipe holds.
+    script.write_text(f"#!/bin/sh\nseq 50000 >&2\ncat {directory}/image\n{then}\n")
+    script.chmod(0o755)
+    return script
+
+
+def test_a_stream_is_shown_as_a_table(image, tmp_path):
+    assert show(stream_script(tmp_path, image)).stdout == TABLE
+
+
+def test_a_stream_that_fails_tells_why(image, tmp_path):
+    script = stream_script(tmp_path, image[:12000], then="echo lost a store path >&2; exit 1")
+    refused(show(script), "lost a store path")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"text", "can't be read as an image"),
+        (tar({"file": b"content"}), "has no manifest.json"),
+        (gzip.compress(tar({"file": random.randbytes(9000)}))[:5000], "can't be read as an image"),
+    ],
+    ids=["text", "a tar that is no image", "truncated"],
+)
+def test_what_is_no_image_is_refused(content, expected, tmp_path):
+    (tmp_path / "image").write_bytes(content)
+    refused(show(tmp_path / "image"), expected)
+    refused(show(tmp_path / "missing"), "is no file")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["examples/run", "helo"], "there is no example 'helo'; did you mean: hello"),
+        (["examples/run", "%%%"], "examples/run without a name lists them all"),
+        (["examples/run", "hello", "-g"], "arguments for the container come after --"),
+        (["examples/run", "--fast"], "unknown option --fast"),
+        (["tests/run", "--fast"], "unknown option --fast"),
+        (["tests/run", "popularity"], "no part is named before a NAME"),
+        (["tests/run", "unit", "tests/unit/test_none.py"], "there is no file"),
+        (["tests/run", "lint", "popularity"], "lint is for all files"),
+    ],
+)
+def test_wrong_words_are_refused(words, expected):
+    refused(command(*words), expected)
+
+
+def test_every_example_is_listed_with_what_it_shows():
+    listed = re.findall(r"^  (\S+) +(\S.*)$", command("examples/run").stdout, re.MULTILINE)
+    files = {path.stem for path in (REPOSITORY / "examples").glob("*.nix")} - {"default"}
+    assert {name for name, _ in listed} == files
