@@ -1,9 +1,13 @@
-"""Hash all store layers of an image plan: hash_layers.py PLAN JOBS.
+"""Hash all store layers of an image plan.
 
-What planning does once it knows the layers; with one job, what a planner without
-processes does.
+    hash_layers.py PLAN one      in one process, one thing after the other
+    hash_layers.py PLAN all      as planning does it, on all cores
+
+Both fail where a digest is not the plan's.
 """
 
+import hashlib
+import os
 import pathlib
 import sys
 
@@ -12,27 +16,53 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from builders.closure.graph import StorePath
 from builders.image.layering import hash_layers
 from builders.image.plan import from_json
+from builders.tar.store_layer import write_store_layer
+
+
+class PlainSink:
+    """Hashes what it is given, then and there."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        """Take `data`."""
+        self.hash.update(data)
+
+    def copy(self, path: str, size: int) -> None:
+        """Take a file."""
+        with open(path, "rb", buffering=0) as file:
+            while data := file.read(1 << 20):
+                self.hash.update(data)
 
 
 def main() -> None:
-    """Hash, and fail where a digest is not the plan's."""
+    """Hash, and compare."""
     plan = from_json(pathlib.Path(sys.argv[1]).read_text())
-    graph = {
-        path: StorePath(path, (), nar_size=layer.size or 0)
-        for layer in plan.store_layers
-        for path in layer.paths[:1]
-    }
-    for layer in plan.store_layers:
-        for path in layer.paths[1:]:
-            graph[path] = StorePath(path, ())
-    layers = hash_layers(
-        plan.store_layers,
-        graph=graph,
-        stamp=plan.stamp(),
-        store_dir=plan.store_dir,
-        jobs=int(sys.argv[2]),
-    )
-    if layers != plan.store_layers:
+    expected = [layer.digest for layer in plan.store_layers]
+    if sys.argv[2] == "one":
+        digests = []
+        for layer in plan.store_layers:
+            sink = PlainSink()
+            write_store_layer(sink, layer.paths, stamp=plan.stamp(), store_dir=plan.store_dir)
+            digests.append(sink.hash.hexdigest())
+    else:
+        # Planning knows sizes from the closure graph; here the layers' own stand for them.
+        graph = {
+            path: StorePath(path, (), nar_size=(layer.size or 0) // len(layer.paths))
+            for layer in plan.store_layers
+            for path in layer.paths
+        }
+        layers = hash_layers(
+            plan.store_layers,
+            graph=graph,
+            stamp=plan.stamp(),
+            store_dir=plan.store_dir,
+            jobs=len(os.sched_getaffinity(0)),
+        )
+        digests = [layer.digest for layer in layers]
+    if digests != expected:
         sys.exit("the layers are not those of the plan")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a command: wall-clock seconds, and the peak memory of its first process in bytes."""
+    """One run of a command: wall-clock seconds, peak memory of the process in bytes."""
 
     seconds: float
     peak: int

@@ -134,7 +134,7 @@ def pax_header(entry: Entry) -> bytes:
         + _field(entry.gname, _OWNER_NAME_LENGTH)
         + (b"%07o\x00%07o\x00" % entry.device if entry.device else bytes(16))
     )
-    return _extended_header(records) + block if records else block
+    return _extended(records) + block if records else block
 
 
 def gnu_header(entry: Entry) -> bytes:
@@ -168,76 +168,6 @@ def gnu_header(entry: Entry) -> bytes:
     )
 
 
-class PaxStamper:
-    """Makes the pax headers of many entries that share one `Stamp`, fast.
-
-    What does not change from entry to entry is laid out, and summed up for the
-    checksum, once. `pax_header` is the definition; this gives the same bytes.
-    """
-
-    def __init__(self, stamp: Stamp) -> None:
-        self._stamp = stamp
-        # tarfile leaves the magic and all that follows the same for every entry.
-        plain = pax_header(self._entry("", REGULAR, 0, 0, ""))
-        self._always_extended = len(plain) > BLOCK
-        self._owner = plain[108:124]
-        self._mtime = plain[136:148]
-        self._tail = plain[257:512]
-        fixed = self._owner + self._mtime + self._tail + _SPACES
-        self._fixed_sum = sum(fixed)
-
-    def _entry(self, name: str, kind: bytes, mode: int, size: int, linkname: str) -> Entry:
-        return Entry(
-            name=name,
-            type=kind,
-            mode=mode,
-            uid=self._stamp.uid,
-            gid=self._stamp.gid,
-            mtime=self._stamp.mtime,
-            size=size,
-            linkname=linkname,
-            uname=self._stamp.uname,
-            gname=self._stamp.gname,
-        )
-
-    def header(self, name: str, kind: bytes, mode: int, size: int = 0, linkname: str = "") -> bytes:
-        """Return the header blocks of one entry; arguments as the fields of `Entry`."""
-        if (
-            self._always_extended
-            or len(name) > _NAME_LENGTH
-            or len(linkname) > _NAME_LENGTH
-            or size >= 8**11
-            or not name.isascii()
-            or not linkname.isascii()
-        ):
-            return pax_header(self._entry(name, kind, mode, size, linkname))
-        raw_name = name.encode()
-        raw_link = linkname.encode()
-        raw_mode = b"%07o\x00" % mode
-        raw_size = b"%011o\x00" % size
-        checksum = (
-            self._fixed_sum
-            + sum(raw_name)
-            + sum(raw_link)
-            + sum(raw_mode)
-            + sum(raw_size)
-            + kind[0]
-        )
-        return b"".join(
-            (
-                raw_name.ljust(_NAME_LENGTH, b"\x00"),
-                raw_mode,
-                self._owner,
-                raw_size,
-                self._mtime,
-                b"%06o\x00 " % checksum,
-                kind,
-                raw_link.ljust(_NAME_LENGTH, b"\x00"),
-                self._tail,
-            )
-        )
-
-
 def _field(value: str, length: int) -> bytes:
     return value.encode("ascii", "replace")[:length].ljust(length, b"\x00")
 
@@ -248,30 +178,34 @@ def _finish(fields: bytes) -> bytes:
     return block[:148] + (b"%06o\x00 " % sum(block)) + block[156:]
 
 
-def _extended_header(records: list[tuple[str, bytes]]) -> bytes:
-    if any(not _is_utf8(value) for keyword, value in records if "xattr" not in keyword):
-        # tarfile says so in front where a name is not UTF-8.
-        records = [("hdrcharset", b"BINARY"), *records]
-    data = b"".join(_record(keyword.encode(), value) for keyword, value in records)
-    header = _finish(
+def extended_header(size: int) -> bytes:
+    """Return the header of the extended header whose records have `size` bytes."""
+    return _finish(
         b"././@PaxHeader".ljust(_NAME_LENGTH, b"\x00")
         + b"0000000\x00" * 3
-        + (b"%011o\x00" % len(data))
+        + (b"%011o\x00" % size)
         + b"00000000000\x00"
         + _SPACES
         + b"x"
         + bytes(_NAME_LENGTH)
         + _POSIX_MAGIC
     )
-    return header + data + bytes(padding(len(data)))
 
 
-def _record(keyword: bytes, value: bytes) -> bytes:
+def pax_record(keyword: bytes, value: bytes) -> bytes:
     """Return a pax record; its first number counts the whole record, its own digits included."""
     rest = len(keyword) + len(value) + 3
     length = rest + len(str(rest))
     length = rest + len(str(length))
     return b"%d %b=%b\n" % (length, keyword, value)
+
+
+def _extended(records: list[tuple[str, bytes]]) -> bytes:
+    if any(not _is_utf8(value) for keyword, value in records if "xattr" not in keyword):
+        # tarfile says so in front where a name is not UTF-8.
+        records = [("hdrcharset", b"BINARY"), *records]
+    data = b"".join(pax_record(keyword.encode(), value) for keyword, value in records)
+    return extended_header(len(data)) + data + bytes(padding(len(data)))
 
 
 def _is_utf8(value: bytes) -> bool:

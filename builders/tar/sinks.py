@@ -3,8 +3,11 @@
 import errno
 import fcntl
 import hashlib
+import mmap
 import os
+import queue
 import stat
+import threading
 from collections.abc import Callable
 from typing import Final, NoReturn, Protocol
 
@@ -14,8 +17,15 @@ SENDFILE_FROM: Final = 1 << 20
 """Files of at least so many bytes are copied by the kernel; smaller ones are cheaper to join."""
 
 _BUFFER: Final = 1 << 20
+_HELD_AHEAD: Final = 64
+"""Pieces of about `_BUFFER` bytes, in memory, that may wait for being hashed."""
+_MAPPED_AHEAD: Final = 4096
+"""Mapped pieces that may: they take no memory before, but a process has 65,530 maps at most."""
+_WINDOW: Final = 1 << 26
+"""Bytes that are mapped at once. What is mapped counts as memory of this process."""
 _SENDFILE_MAX: Final = 1 << 25
 """The kernel would copy 2 GiB in one call, and the progress line would stand still."""
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _F_SETPIPE_SZ: Final = 1031
 """From linux/fcntl.h; `fcntl.F_SETPIPE_SZ` exists in CPython from 3.10, but not in every build."""
 
@@ -36,55 +46,67 @@ class Sink(Protocol):
 
 
 class HashSink:
-    """Hashes a stream with SHA-256 and keeps nothing of it."""
+    """Hashes a stream with SHA-256 and keeps nothing of it.
+
+    A thread of its own does the hashing, for which the interpreter's lock is
+    not needed, while the caller collects what comes next: a single large layer
+    keeps more than one core busy. Large files are mapped and not read, so that the caller
+    may be far ahead of the hash without holding their bytes in memory.
+    """
 
     def __init__(self) -> None:
         self.written = 0
         self._hash = hashlib.sha256()
-        self._buffer = bytearray(_BUFFER)
-        self._parts: list[bytes] = []
-        self._pending = 0
+        self._queue: queue.SimpleQueue[bytes | mmap.mmap | None] = queue.SimpleQueue()
+        self._held = threading.Semaphore(_HELD_AHEAD)
+        self._mapped = threading.Semaphore(_MAPPED_AHEAD)
+        self._thread: threading.Thread | None = None
 
     def write(self, data: bytes) -> None:
         """Take `data`."""
-        # One update of many headers and small files: each call costs more than its bytes.
-        self._parts.append(data)
-        self._pending += len(data)
-        if self._pending >= _BUFFER:
-            self._flush()
+        self.written += len(data)
+        if self._thread is None and len(data) < _BUFFER:
+            self._hash.update(data)
+        else:
+            self._put(data)
 
     def copy(self, path: str, size: int) -> None:
         """Take the `size` bytes of the file at `path`."""
-        if size < _BUFFER // 4:
-            self.write(_read_whole(path, size))
-            return
-        self._flush()
         file = _open(path)
         try:
-            left = size
-            view = memoryview(self._buffer)
-            while left:
-                count = os.readv(file, [view[: min(left, _BUFFER)]])
-                if count == 0:
-                    _changed(path, size)
-                self._hash.update(view[:count])
-                left -= count
-            if os.read(file, 1):
+            if os.fstat(file).st_size != size:
                 _changed(path, size)
+            for offset in range(0, size, _WINDOW):
+                length = min(_WINDOW, size - offset)
+                self._put(mmap.mmap(file, length, access=mmap.ACCESS_READ, offset=offset))
         finally:
             os.close(file)
         self.written += size
 
     def digest(self) -> str:
         """Return the SHA-256 of all that was written, in hexadecimal."""
-        self._flush()
+        if self._thread:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
         return self._hash.hexdigest()
 
-    def _flush(self) -> None:
-        self._hash.update(b"".join(self._parts))
-        self.written += self._pending
-        self._parts.clear()
-        self._pending = 0
+    def _put(self, data: bytes | mmap.mmap) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+        self._room(data).acquire()
+        self._queue.put(data)
+
+    def _room(self, data: bytes | mmap.mmap) -> threading.Semaphore:
+        return self._mapped if isinstance(data, mmap.mmap) else self._held
+
+    def _work(self) -> None:
+        while (data := self._queue.get()) is not None:
+            self._hash.update(data)
+            if isinstance(data, mmap.mmap):
+                data.close()
+            self._room(data).release()
 
 
 class FileSink:
@@ -116,7 +138,7 @@ class FileSink:
     def copy(self, path: str, size: int) -> None:
         """Take the `size` bytes of the file at `path`."""
         if size < SENDFILE_FROM:
-            self.write(_read_whole(path, size))
+            self.write(read_whole(path, size))
             return
         file = _open(path)
         try:
@@ -172,13 +194,20 @@ def _enlarge_pipe(fd: int) -> None:
 
 def _open(path: str) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.open(path, _FLAGS)
     except OSError as error:
         _unreadable(path, error)
 
 
-def _read_whole(path: str, size: int) -> bytes:
-    file = _open(path)
+def read_whole(path: str | bytes, size: int) -> bytes:
+    """Return the content of the file at `path`, which has `size` bytes.
+
+    Raises `UserError` where it can't be read or has another size.
+    """
+    try:
+        file = os.open(path, _FLAGS)
+    except OSError as error:
+        _unreadable(os.fsdecode(path), error)
     try:
         data = os.read(file, size + 1)
         while 0 < len(data) < size and (more := os.read(file, size + 1 - len(data))):
@@ -186,7 +215,7 @@ def _read_whole(path: str, size: int) -> bytes:
     finally:
         os.close(file)
     if len(data) != size:
-        _changed(path, size)
+        _changed(os.fsdecode(path), size)
     return data
 
 

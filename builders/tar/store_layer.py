@@ -4,26 +4,40 @@ The rules are the reference streamer's, to the byte (design.md, "Byte rules of
 a store-path layer"): pax format, absolute names, `/nix` and `/nix/store`
 first, each directory's names sorted by code point before descending, every
 entry with the same owner and time, hard links as files of their own.
+
+This is where an image's time goes, once per file. So names stay the bytes that
+the kernel gives, what headers share is laid out and summed up once, and a
+header is a handful of pieces that are joined with many others.
 """
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from builders.console.errors import UserError, die
 from builders.tar.header import (
+    BLOCK,
     DIRECTORY,
     REGULAR,
     SYMLINK,
-    PaxStamper,
+    Entry,
     Stamp,
     end_of_archive,
-    padding,
+    extended_header,
+    pax_header,
+    pax_record,
     type_of,
 )
-from builders.tar.sinks import HashSink, Sink
+from builders.tar.sinks import HashSink, Sink, read_whole
 
-_PARENT_MODE = 0o755
+_PARENT_MODE: Final = 0o755
+
+_CHUNK: Final = 1 << 18
+"""Bytes that are joined before they are handed on, and the size from which files go alone."""
+
+_NUL: Final = [bytes(count) for count in range(BLOCK + 1)]
+_NAME: Final = 100
 
 
 def write_store_layer(sink: Sink, paths: Sequence[str], *, stamp: Stamp, store_dir: str) -> int:
@@ -32,40 +46,12 @@ def write_store_layer(sink: Sink, paths: Sequence[str], *, stamp: Stamp, store_d
     Raises `UserError` for a path that is missing, unreadable or of a kind that
     no store path may hold.
     """
-    headers = PaxStamper(stamp)
-    size = 0
-
-    def put(data: bytes) -> None:
-        nonlocal size
-        size += len(data)
-        sink.write(data)
-
+    writer = _LayerWriter(sink, stamp)
     for directory in parents(store_dir):
-        put(headers.header(f"{directory}/", DIRECTORY, _PARENT_MODE))
+        writer.put(pax_header(writer.entry(f"{directory}/", DIRECTORY, _PARENT_MODE)))
     for path in paths:
-        for name, status in walk(path):
-            mode = status.st_mode
-            if stat.S_ISREG(mode):
-                length = status.st_size
-                put(headers.header(name, REGULAR, mode & 0o7777, length))
-                if length:
-                    sink.copy(name, length)
-                    size += length
-                    put(bytes(padding(length)))
-            elif stat.S_ISDIR(mode):
-                put(headers.header(f"{name}/", DIRECTORY, mode & 0o7777))
-            elif stat.S_ISLNK(mode):
-                put(headers.header(name, SYMLINK, mode & 0o7777, 0, os.readlink(name)))
-            else:
-                kind = type_of(mode)
-                if kind is None:
-                    die(
-                        f"{name} is a socket, which no layer can hold",
-                        hint="remove it from the store path in the derivation that makes it",
-                    )
-                put(headers.header(name, kind, mode & 0o7777))
-    put(end_of_archive(size))
-    return size
+        writer.tree(os.fsencode(path))
+    return writer.finish()
 
 
 def hash_store_layer(paths: Sequence[str], *, stamp: Stamp, store_dir: str) -> tuple[str, int]:
@@ -83,49 +69,252 @@ def parents(store_dir: str) -> Iterator[str]:
     yield store_dir
 
 
-def walk(
-    path: str, *, skip: Callable[[str], bool] | None = None
-) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the name and lstat of `path` and of all below it, in the order of the archive.
+class _LayerWriter:
+    """Writes the entries of one layer to a sink, in large pieces."""
 
-    Symlinks are not followed; what `skip` is true of is left out with all that is
-    below it. Raises `UserError` where something can't be read:
-    a layer that silently lacks a file is worse than none.
+    def __init__(self, sink: Sink, stamp: Stamp) -> None:
+        self._sink = sink
+        self._stamp = stamp
+        self._parts: list[bytes] = []
+        self._pending = 0
+        self._size = 0
+        plain = pax_header(self.entry("", REGULAR, 0))
+        # An owner or a time that doesn't fit a header gives every entry an extended one.
+        self._extended = len(plain) > BLOCK
+        self._owner = plain[107:124]
+        self._mtime = b"\0" + plain[136:148]
+        self._end = plain[257:]
+        self._fixed_sum = sum(self._owner) + sum(self._mtime) + sum(self._end) + 8 * ord(" ")
+        # Store paths have few modes, and extended headers few sizes.
+        self._modes: dict[int, tuple[bytes, int]] = {}
+        self._extended_headers: dict[int, bytes] = {}
+
+    def entry(self, name: str, kind: bytes, mode: int, size: int = 0, linkname: str = "") -> Entry:
+        """Return an entry with this layer's owner and time."""
+        return Entry(
+            name=name,
+            type=kind,
+            mode=mode,
+            uid=self._stamp.uid,
+            gid=self._stamp.gid,
+            mtime=self._stamp.mtime,
+            size=size,
+            linkname=linkname,
+            uname=self._stamp.uname,
+            gname=self._stamp.gname,
+        )
+
+    def put(self, data: bytes) -> None:
+        """Add `data` to the layer."""
+        self._parts.append(data)
+        self._pending += len(data)
+
+    def finish(self) -> int:
+        """Write the end of the archive; return the layer's size in bytes."""
+        self.put(end_of_archive(self._size + self._pending))
+        self._flush()
+        return self._size
+
+    def tree(self, path: bytes) -> None:
+        """Add the file, symlink or directory at `path`, with all that is below it."""
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            raise UserError(
+                f"store path {os.fsdecode(path)} is missing",
+                hint="realise it with 'nix-store --realise', or build the image again",
+            ) from None
+        parent, name = os.path.split(path)
+        self._add(_Directory(parent + b"/"), name, status)
+        if stat.S_ISDIR(status.st_mode):
+            self._below(path)
+
+    def _below(self, path: bytes) -> None:
+        # A stack of iterators rather than recursion: how deep it goes is the closure's choice.
+        directory = _Directory(path + b"/")
+        stack = [(directory, iter(sorted_entries(path)))]
+        add = self._add
+        while stack:
+            directory, entries = stack[-1]
+            for entry in entries:
+                name = entry.name
+                status = entry.stat(follow_symlinks=False)
+                add(directory, name, status)
+                if status.st_mode & 0o170000 == 0o040000:
+                    path = directory.prefix + name
+                    stack.append((_Directory(path + b"/"), iter(sorted_entries(path))))
+                    break
+            else:
+                stack.pop()
+
+    def _add(self, directory: "_Directory", name: bytes, status: os.stat_result) -> None:
+        mode = status.st_mode
+        size = 0
+        linkname = b""
+        kind = mode & 0o170000
+        if kind == 0o100000:
+            flag = REGULAR
+            size = status.st_size
+        elif kind == 0o120000:
+            flag = SYMLINK
+            linkname = os.readlink(directory.prefix + name)
+        elif kind == 0o040000:
+            flag = DIRECTORY
+            name += b"/"
+        else:
+            flag = _other_type(directory.prefix + name, mode)
+        known = self._modes.get(mode) or self._mode(mode)
+        octal = b"%011o" % size if size else b"00000000000"
+
+        length = directory.length + len(name)
+        if (
+            self._extended
+            or size >= 8**11
+            or not directory.plain
+            or not name.isascii()
+            or not linkname.isascii()
+        ):
+            self._put_extended(directory.prefix + name, flag, mode, size, linkname)
+        elif length <= _NAME and len(linkname) <= _NAME:
+            self._parts += (
+                directory.prefix,
+                name,
+                _NUL[_NAME - length],
+                known[0],
+                octal,
+                self._mtime,
+                b"%06o\0 "
+                % (
+                    known[1]
+                    + directory.sum
+                    + sum(name)
+                    + sum(octal)
+                    + flag[0]
+                    + (sum(linkname) if linkname else 0)
+                ),
+                flag,
+                linkname,
+                _NUL[_NAME - len(linkname)],
+                self._end,
+            )
+            self._pending += BLOCK
+        else:
+            # What doesn't fit stands in an extended header before; here only its beginning.
+            full = directory.prefix + name
+            self._put_records(full, linkname)
+            start = full[:_NAME]
+            link_start = linkname[:_NAME]
+            self._parts += (
+                start,
+                _NUL[_NAME - len(start)],
+                known[0],
+                octal,
+                self._mtime,
+                b"%06o\0 " % (known[1] + sum(start) + sum(octal) + flag[0] + sum(link_start)),
+                flag,
+                link_start,
+                _NUL[_NAME - len(link_start)],
+                self._end,
+            )
+            self._pending += BLOCK
+        if size:
+            self._put_content(directory.prefix + name, size)
+
+    def _put_content(self, path: bytes, size: int) -> None:
+        rest = -size % BLOCK
+        if size < _CHUNK:
+            self._parts += (read_whole(path, size), _NUL[rest])
+            self._pending += size + rest
+        else:
+            self._flush()
+            self._sink.copy(os.fsdecode(path), size)
+            self._size += size
+            self.put(_NUL[rest])
+        if self._pending >= _CHUNK:
+            self._flush()
+
+    def _put_records(self, name: bytes, linkname: bytes) -> None:
+        """Add the extended header of an ASCII name or link that is too long for a plain one."""
+        records = pax_record(b"path", name) if len(name) > _NAME else b""
+        if len(linkname) > _NAME:
+            records += pax_record(b"linkpath", linkname)
+        size = len(records)
+        header = self._extended_headers.get(size)
+        if header is None:
+            # Nothing but the size of its records differs from one to the next.
+            header = self._extended_headers[size] = extended_header(size)
+        self._parts += (header, records, _NUL[-size % BLOCK])
+        self._pending += len(header) + size + -size % BLOCK
+
+    def _put_extended(
+        self, name: bytes, flag: bytes, mode: int, size: int, linkname: bytes
+    ) -> None:
+        entry = self.entry(os.fsdecode(name), flag, mode & 0o7777, size, os.fsdecode(linkname))
+        self.put(pax_header(entry))
+
+    def _mode(self, mode: int) -> tuple[bytes, int]:
+        """Return mode and owner as they stand in a header, and the sum of all that is fixed."""
+        digits = b"%07o" % (mode & 0o7777)
+        known = self._modes[mode] = (digits + self._owner, sum(digits) + self._fixed_sum)
+        return known
+
+    def _flush(self) -> None:
+        self._sink.write(b"".join(self._parts))
+        self._parts.clear()
+        self._size += self._pending
+        self._pending = 0
+
+
+class _Directory:
+    """What the entries of one directory have in common.
+
+    `prefix` is its name with a slash at the end, `sum` that of its bytes, and
+    `plain` tells whether they are all ASCII.
+    """
+
+    __slots__ = ("length", "plain", "prefix", "sum")
+
+    def __init__(self, prefix: bytes) -> None:
+        self.prefix = prefix
+        self.length = len(prefix)
+        self.sum = sum(prefix)
+        self.plain = prefix.isascii()
+
+
+def _other_type(path: bytes, mode: int) -> bytes:
+    known = type_of(mode)
+    if known is None:
+        die(
+            f"{os.fsdecode(path)} is a socket, which no layer can hold",
+            hint="remove it from the store path in the derivation that makes it",
+        )
+    return known
+
+
+def sorted_entries(directory: bytes) -> list["os.DirEntry[bytes]"]:
+    """Return what is in `directory`, in the order of its names' code points.
+
+    Raises `UserError` where it can't be read: a layer that silently lacks a
+    file is worse than none.
     """
     try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        raise UserError(
-            f"store path {path} is missing",
-            hint="realise it with 'nix-store --realise', or build the image again",
-        ) from None
-    yield path, status
-    if not stat.S_ISDIR(status.st_mode):
-        return
-    # A stack of sorted iterators rather than recursion: depth is the closure's choice.
-    stack = [iter(_sorted_entries(path))]
-    while stack:
-        for entry in stack[-1]:
-            if skip and skip(entry.path):
-                continue
-            yield entry.path, entry.stat(follow_symlinks=False)
-            if entry.is_dir(follow_symlinks=False):
-                stack.append(iter(_sorted_entries(entry.path)))
-                break
-        else:
-            stack.pop()
-
-
-def _sorted_entries(directory: str) -> list["os.DirEntry[str]"]:
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(entries, key=_name)
+        with os.scandir(directory) as iterator:
+            entries = list(iterator)
     except OSError as error:
         raise UserError(
-            f"can't read the directory {directory}: {error.strerror}",
+            f"can't read the directory {os.fsdecode(directory)}: {error.strerror}",
             hint="make it readable for the build user",
         ) from None
+    if len(entries) > 1:
+        # Of ASCII, and of UTF-8, the bytes are in the order of the code points; not so of others.
+        plain = all(entry.name.isascii() for entry in entries)
+        entries.sort(key=_bytes if plain else _text)
+    return entries
 
 
-def _name(entry: "os.DirEntry[str]") -> str:
+def _bytes(entry: "os.DirEntry[bytes]") -> bytes:
     return entry.name
+
+
+def _text(entry: "os.DirEntry[bytes]") -> str:
+    return os.fsdecode(entry.name)

@@ -29,7 +29,7 @@ from builders.tar.header import (
     type_of,
 )
 from builders.tar.sinks import Sink
-from builders.tar.store_layer import walk
+from builders.tar.walk import walk
 
 IGNORED_XATTRS = ("security.selinux",)
 """Attributes that the host's kernel puts on every file, and not the image's author."""

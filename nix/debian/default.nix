@@ -117,6 +117,7 @@ let
         };
 
       # For measurements: 'nix/debian/fetch large' gets it.
+      largePackages = large;
       largeClosure = self.linkFarm "large-closure" (
         lib.genAttrs (lib.attrNames (import ./packages.nix).large) (name: large.${name})
       );

@@ -235,9 +235,7 @@ def read_deb(path: str, offer: dict[str, str]) -> Facts:
     }
     own = set(facts.files)
     facts.links = {
-        path: target
-        for path, target in facts.links.items()
-        if resolved(path, target) not in own
+        path: target for path, target in facts.links.items() if resolved(path, target) not in own
     }
     return facts
 
@@ -318,7 +316,7 @@ def main() -> None:
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(index, file, indent=1, sort_keys=True)
         os.rename(f"{path}.new", path)
-        debs = sum(len(unit["debs"]) for unit in index["units"].values())
+        debs = sum(len(unit.get("debs", ())) for unit in index["units"].values())
         say(f"{name}: {len(index['units'])} store paths of {debs} packages")
     if sys.stderr.isatty():
         print(file=sys.stderr)
@@ -355,9 +353,7 @@ def make_index(apt: Apt, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
         members.setdefault(unit_of[deb], []).append(deb)
     for name, entry in entries.items():
         members[name] = entry["debs"]
-    provider = {
-        soname: deb for deb in reversed(debs) for soname in apt.facts[deb].provides
-    }
+    provider = {soname: deb for deb in reversed(debs) for soname in apt.facts[deb].provides}
     owner = {file: deb for deb in debs for file in apt.facts[deb].files}
 
     units: dict[str, dict[str, Any]] = {}

@@ -60,7 +60,9 @@ def unpack(deb: str, out: str, keep: tuple[str, ...]) -> None:
                 place(archive, member, out, keep)
 
 
-def place(archive: tarfile.TarFile, member: tarfile.TarInfo, out: str, keep: tuple[str, ...]) -> None:
+def place(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, out: str, keep: tuple[str, ...]
+) -> None:
     """Put one member of a package where it belongs."""
     plain = member.name.removeprefix("./") + ("/" if member.isdir() else "")
     if plain.startswith(DROPPED) and not plain.startswith(keep):
@@ -96,7 +98,9 @@ def files_below(out: str) -> Iterator[str]:
     """Yield all files and symlinks, sorted."""
     for directory, directories, names in os.walk(out):
         directories.sort()
-        for name in sorted([*names, *(d for d in directories if os.path.islink(f"{directory}/{d}"))]):
+        for name in sorted(
+            [*names, *(d for d in directories if os.path.islink(f"{directory}/{d}"))]
+        ):
             yield os.path.join(directory, name)
 
 
@@ -182,7 +186,9 @@ class Unit:
         words = line[2:].strip().decode("utf-8", "replace").split()
         if words and os.path.basename(words[0]) == "env":
             words = words[1:]
-        interpreter = self.attributes["interpreters"].get(os.path.basename(words[0]) if words else "")
+        interpreter = self.attributes["interpreters"].get(
+            os.path.basename(words[0]) if words else ""
+        )
         if interpreter:
             line = f"#!{' '.join([interpreter, *words[1:]])}".encode()
         with open(path, "wb") as file:

@@ -128,7 +128,8 @@ def on_top_of(base: pathlib.Path) -> str:
     """An expression for an image on top of the archive `base`."""
     return f"""streamLayeredImage {{
       name = "top"; fromImage = {base}; contents = [ hello ];
-      config = {{ Cmd = [ "/bin/bash" "-c" "/bin/hello; echo $GREETING $MORE" ]; Env = [ "MORE=m" ]; }};
+      config.Cmd = [ "/bin/bash" "-c" "/bin/hello; echo $GREETING $MORE" ];
+      config.Env = [ "MORE=m" ];
     }}"""
 
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from builders.tar.header import Stamp
+from builders.tar.store_layer import hash_store_layer
 from tests.nix.images import stream
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -41,19 +43,32 @@ def test_customisation_layer(golden, store_paths):
     assert len(image.members[image.manifest["Layers"][-1]]) == golden["size"]
 
 
-DIRECTORIES = [
-    layer
-    for layer in LAYERS["layers"]
-    if len(layer["trees"]) == 1 and not layer["trees"][0].startswith("single") and layer["uid"] == 0
+@pytest.mark.parametrize("golden", LAYERS["layers"], ids=range(len(LAYERS["layers"])))
+def test_store_path_layer(golden, store_paths):
+    stamp = Stamp(**{key: golden[key] for key in ("mtime", "uid", "gid", "uname", "gname")})
+    paths = [store_paths[name] for name in golden["trees"]]
+    assert hash_store_layer(paths, stamp=stamp, store_dir="/nix/store") == (
+        golden["sha256"],
+        golden["size"],
+    )
+
+
+IN_IMAGES = [
+    golden
+    for golden in LAYERS["layers"]
+    # A layer of several paths is in the order of their popularity, and only directories
+    # can be contents.
+    if len(golden["trees"]) == 1 and not golden["trees"][0].startswith("single")
 ]
 
 
-@pytest.mark.parametrize("golden", DIRECTORIES, ids=lambda layer: layer["trees"][0])
-def test_store_path_layer(golden, store_paths):
+@pytest.mark.parametrize("golden", IN_IMAGES, ids=range(len(IN_IMAGES)))
+def test_store_path_layer_of_an_image(golden, store_paths):
     image = stream(
         f"""streamLayeredImage {{
           name = "golden"; contents = [ {contents(golden["trees"], store_paths)} ];
-          mtime = "@{golden["mtime"]}";
+          mtime = "@{golden["mtime"]}"; uid = {golden["uid"]}; gid = {golden["gid"]};
+          uname = "{golden["uname"]}"; gname = "{golden["gname"]}";
         }}"""
     )
     assert image.diff_ids[0] == golden["sha256"]
