@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from builders.closure.graph import Graph
 from builders.closure.popularity import by_popularity, limit_layers
@@ -11,6 +12,10 @@ from builders.console.errors import die
 from builders.image.plan import StoreLayer
 from builders.tar.header import Stamp
 from builders.tar.store_layer import hash_store_layer
+
+_AHEAD: Final = 1 << 29
+"""Bytes that all processes together may have read and not yet hashed. Where one layer is most of
+the image, its hash is what takes longest, and must not wait for a stretch of small files."""
 
 
 def assign_layers(
@@ -37,8 +42,8 @@ def hash_layers(
     layers: Sequence[StoreLayer], *, graph: Graph | None, stamp: Stamp, store_dir: str, jobs: int
 ) -> tuple[StoreLayer, ...]:
     """Return `layers` with their digests and sizes, found by `jobs` processes at once."""
-    job = partial(_hash, stamp=stamp, store_dir=store_dir)
     jobs = min(jobs, len(layers))
+    job = partial(_hash, stamp=stamp, store_dir=store_dir, ahead=_AHEAD // max(jobs, 2))
     if jobs < 2:
         return tuple(map(job, layers))
 
@@ -55,6 +60,6 @@ def hash_layers(
     return tuple(by_number[number] for number in range(len(layers)))
 
 
-def _hash(layer: StoreLayer, *, stamp: Stamp, store_dir: str) -> StoreLayer:
-    digest, size = hash_store_layer(layer.paths, stamp=stamp, store_dir=store_dir)
+def _hash(layer: StoreLayer, *, stamp: Stamp, store_dir: str, ahead: int) -> StoreLayer:
+    digest, size = hash_store_layer(layer.paths, stamp=stamp, store_dir=store_dir, ahead=ahead)
     return replace(layer, digest=digest, size=size)

@@ -17,9 +17,7 @@ SENDFILE_FROM: Final = 1 << 20
 """Files of at least so many bytes are copied by the kernel; smaller ones are cheaper to join."""
 
 _BUFFER: Final = 1 << 20
-_HELD_AHEAD: Final = 64
-"""Pieces of about `_BUFFER` bytes, in memory, that may wait for being hashed."""
-_MAPPED_AHEAD: Final = 4096
+_MAPPED_AHEAD: Final = 1 << 14
 """Mapped pieces that may: they take no memory before, but a process has 65,530 maps at most."""
 _WINDOW: Final = 1 << 26
 """Bytes that are mapped at once. What is mapped counts as memory of this process."""
@@ -54,13 +52,16 @@ class HashSink:
     may be far ahead of the hash without holding their bytes in memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ahead: int = 1 << 26) -> None:
+        """Up to `ahead` bytes in memory may wait for being hashed."""
         self.written = 0
+        self._ahead = ahead
         self._hash = hashlib.sha256()
         self._queue: queue.SimpleQueue[bytes | mmap.mmap | None] = queue.SimpleQueue()
-        self._held = threading.Semaphore(_HELD_AHEAD)
-        self._mapped = threading.Semaphore(_MAPPED_AHEAD)
         self._thread: threading.Thread | None = None
+        self._room = threading.Condition()
+        self._held = 0
+        self._mapped = 0
 
     def write(self, data: bytes) -> None:
         """Take `data`."""
@@ -95,18 +96,26 @@ class HashSink:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
-        self._room(data).acquire()
+        with self._room:
+            while self._held > self._ahead or self._mapped > _MAPPED_AHEAD:
+                self._room.wait()
+            self._count(data, 1)
         self._queue.put(data)
-
-    def _room(self, data: bytes | mmap.mmap) -> threading.Semaphore:
-        return self._mapped if isinstance(data, mmap.mmap) else self._held
 
     def _work(self) -> None:
         while (data := self._queue.get()) is not None:
             self._hash.update(data)
+            with self._room:
+                self._count(data, -1)
+                self._room.notify()
             if isinstance(data, mmap.mmap):
                 data.close()
-            self._room(data).release()
+
+    def _count(self, data: bytes | mmap.mmap, sign: int) -> None:
+        if isinstance(data, mmap.mmap):
+            self._mapped += sign
+        else:
+            self._held += sign * len(data)
 
 
 class FileSink:

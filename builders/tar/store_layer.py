@@ -54,9 +54,14 @@ def write_store_layer(sink: Sink, paths: Sequence[str], *, stamp: Stamp, store_d
     return writer.finish()
 
 
-def hash_store_layer(paths: Sequence[str], *, stamp: Stamp, store_dir: str) -> tuple[str, int]:
-    """Return the SHA-256, in hexadecimal, and the size in bytes of the layer of `paths`."""
-    sink = HashSink()
+def hash_store_layer(
+    paths: Sequence[str], *, stamp: Stamp, store_dir: str, ahead: int = 1 << 26
+) -> tuple[str, int]:
+    """Return the SHA-256, in hexadecimal, and the size in bytes of the layer of `paths`.
+
+    Up to `ahead` bytes of it are held in memory.
+    """
+    sink = HashSink(ahead=ahead)
     size = write_store_layer(sink, paths, stamp=stamp, store_dir=store_dir)
     return sink.digest(), size
 
