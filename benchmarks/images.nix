@@ -1,0 +1,33 @@
+# What is measured: images of the large closure of nix/debian and of one a tenth as large.
+{
+  pkgs ? import <nixpkgs> { },
+}:
+let
+  dockerTools = import ../. { inherit pkgs; };
+  build = import ../nix/build.nix { inherit (pkgs) lib stdenvNoCC buildPackages; };
+  image =
+    name: maxLayers: contents:
+    dockerTools.streamLayeredImage {
+      inherit name maxLayers;
+      tag = "latest";
+      config.Cmd = [ "${contents}" ];
+    };
+  images = {
+    # As people build them: 99 store paths alone, all others in one layer.
+    large = image "large" 100 pkgs.largeClosure;
+    tenth = image "tenth" 100 pkgs.largePackages.ffmpeg;
+    # Each store path in a layer of its own: as even as it gets, and more than engines take.
+    spread = image "spread" 10000 pkgs.largeClosure;
+  };
+in
+pkgs.linkFarm "longshore-benchmarks" (
+  images
+  // pkgs.lib.mapAttrs' (name: stream: {
+    name = "${name}.json";
+    value = stream.conf;
+  }) images
+  // {
+    # The builders' own, with what they depend on.
+    python = build.interpreter;
+  }
+)

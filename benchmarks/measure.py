@@ -1,0 +1,222 @@
+"""Runs benchmarks and writes their figures into RESULTS.md; `benchmarks/run` starts it.
+
+    measure.py --list
+    measure.py BUILT [--pairs N] [NAME]…
+
+BUILT is what images.nix makes. Figures that are not measured again stay as they
+are: results.json keeps them, and RESULTS.md is made of it.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pairs import Comparison, compare, run, spread
+
+HERE = pathlib.Path(__file__).parent
+RESULTS = HERE / "results.json"
+TABLE = HERE / "RESULTS.md"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the benchmarks have to work with: what was built, and how often to measure."""
+
+    built: pathlib.Path
+    pairs: int
+
+    def stream(self, image: str) -> list[str]:
+        """Return the command that streams `image`."""
+        return [str(self.built / image)]
+
+    def plan(self, image: str) -> str:
+        """Return the path of the plan of `image`."""
+        return str(self.built / f"{image}.json")
+
+    def paths(self, image: str) -> list[str]:
+        """Return the store paths of `image`, in the order of its layers."""
+        plan = json.loads(pathlib.Path(self.plan(image)).read_text())
+        return [path for layer in plan["store_layers"] for path in layer["paths"]]
+
+    def python(self, script: str, *arguments: str) -> list[str]:
+        """Return the command that runs a script of this directory."""
+        return [str(self.built / "python"), "-B", str(HERE / script), *arguments]
+
+    @contextmanager
+    def tar(self, image: str) -> Iterator[list[str]]:
+        """Give the command with which GNU tar writes the store paths of `image` to a pipe."""
+        with tempfile.NamedTemporaryFile("w") as names:
+            names.write("\n".join(self.paths(image)))
+            names.flush()
+            yield ["tar", "-P", "-cf", "-", "-T", names.name]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `ratio` is how many times faster than the other."""
+
+    what: str
+    against: str
+    ours: str
+    other: str
+    ratio: str
+    wanted: str
+    met: bool
+
+
+def row(what: str, against: str, measured: Comparison, *, at_least: float) -> Row:
+    """Return the line of a comparison whose median ratio should be `at_least` so much."""
+    return Row(
+        what=what,
+        against=against,
+        ours=f"{measured.ours} s",
+        other=f"{measured.other} s",
+        ratio=f"{measured.ratio} ×",
+        wanted=f"≥ {at_least} ×",
+        met=measured.ratio.median >= at_least,
+    )
+
+
+def stream_tar(bench: Bench) -> list[Row]:
+    """Stream to a pipe, beside GNU tar of the same store paths, which hashes nothing either."""
+    with bench.tar("large") as tar:
+        measured = compare(bench.stream("large"), tar, pairs=bench.pairs)
+    return [row("stream, 3.5 GB", "GNU tar", measured, at_least=0.91)]
+
+
+def stream_tarfile(bench: Bench) -> list[Row]:
+    """Stream to a pipe, beside Python's tarfile twice over each layer."""
+    streamer = bench.python("tarfile_streamer.py", bench.plan("large"))
+    measured = compare(bench.stream("large"), streamer, pairs=bench.pairs)
+    return [row("stream, 3.5 GB", "Python's tarfile, twice", measured, at_least=8)]
+
+
+def plan(bench: Bench) -> list[Row]:
+    """Hash all layers on all cores, beside the same code in one process and one thread."""
+    rows = []
+    for image, what in (
+        ("large", "plan, 100 layers, one of them 3.4 GB"),
+        ("spread", "plan, a layer for each store path"),
+    ):
+        measured = compare(
+            bench.python("hash_layers.py", bench.plan(image), "all"),
+            bench.python("hash_layers.py", bench.plan(image), "one"),
+            pairs=bench.pairs,
+        )
+        against = "one process"
+        rows.append(row(what, against, measured, at_least=1.5))
+    return rows
+
+
+def memory(bench: Bench) -> list[Row]:
+    """Peak resident memory of streaming an image, and one ten times as large."""
+    peaks = {}
+    for image in ("tenth", "large"):
+        measured = [run(bench.stream(image)).peak / MIB for _ in range(bench.pairs)]
+        peaks[image] = spread(measured)
+    return [
+        Row(
+            what="peak memory of streaming 3.5 GB",
+            against="an image a tenth as large",
+            ours=f"{peaks['large']} MiB",
+            other=f"{peaks['tenth']} MiB",
+            ratio="–",
+            wanted="< 95 MiB",
+            met=peaks["large"].high < 95,
+        )
+    ]
+
+
+BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
+    "stream-tar": stream_tar,
+    "stream-tarfile": stream_tarfile,
+    "plan": plan,
+    "memory": memory,
+}
+
+INTRODUCTION = """\
+# Results
+
+Made by `benchmarks/run`; don't edit. Each figure is the median over all runs, with the least and
+the most in brackets. A ratio is of one pair of runs, one right after the other: how many times as
+long the other one takes. Everything is read from the page cache, and written to a pipe that
+`cat` empties. Seconds depend on the machine, and on what else it does; ratios much less.
+
+"""
+
+
+def write_table(results: dict[str, Any]) -> None:
+    """Write RESULTS.md."""
+    lines = [
+        "| benchmark | what | beside | Longshore | the other | ratio | wanted |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    machines = []
+    for name in BENCHMARKS:
+        if name not in results:
+            continue
+        for line in results[name]["rows"]:
+            wanted = line["wanted"] if line["met"] else f"{line['wanted']} (missed)"
+            cells = [f"`{name}`", *(line[key] for key in CELLS), wanted]
+            lines.append(f"| {' | '.join(cells)} |")
+        machine = results[name]["machine"]
+        if machine not in machines:
+            machines.append(machine)
+    text = INTRODUCTION + "\n".join(lines) + "\n\nMeasured on: " + "; ".join(machines) + ".\n"
+    TABLE.write_text(text)
+
+
+CELLS = ("what", "against", "ours", "other", "ratio")
+
+
+def machine(pairs: int) -> str:
+    """Say in a few words what is measured on."""
+    return (
+        f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}, "
+        f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}, "
+        f"{pairs} pairs"
+    )
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    if sys.argv[1:] == ["--list"]:
+        for name, function in BENCHMARKS.items():
+            print(f"  {name:<16} {(function.__doc__ or '').splitlines()[0]}")
+        return
+    parser = argparse.ArgumentParser(prog="benchmarks/run")
+    parser.add_argument("built", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--pairs", type=int, default=5, metavar="N")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    given = parser.parse_args()
+    for name in given.names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark '{name}'; there are {', '.join(BENCHMARKS)}")
+    if given.pairs < 1:
+        parser.error("--pairs must be 1 or more")
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    bench = Bench(given.built, given.pairs)
+    for name in given.names or BENCHMARKS:
+        rows = BENCHMARKS[name](bench)
+        for line in rows:
+            print(
+                f"{name}: {line.what}, beside {line.against}: {line.ours} and {line.other}, "
+                f"{line.ratio} (wanted: {line.wanted})",
+                flush=True,
+            )
+        results[name] = {"machine": machine(given.pairs), "rows": [asdict(line) for line in rows]}
+        RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+        write_table(results)
+
+
+if __name__ == "__main__":
+    main()
