@@ -13,26 +13,31 @@ libraries that their ELF files name (DT_NEEDED), by symlinks and by what package
 says; units that refer to each other in a circle become one.
 """
 
+import fcntl
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import posixpath
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
 FACTS_VERSION = 3
+UNFINISHED = ".fetch-"
+"""What the names of directories begin with that hold what is not yet whole."""
 BATCH = 20
 """Packages that apt-get fetches in one call: what an interruption loses at most."""
 
@@ -65,7 +70,7 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def fail(text: str) -> "None":
+def fail(text: str) -> NoReturn:
     """End with one line."""
     sys.exit(f"error: {text}")
 
@@ -103,12 +108,15 @@ class Apt:
                     self.facts[name] = facts
                 else:
                     unread.append(name)
-        with ProcessPoolExecutor() as pool:
-            jobs = [pool.submit(read_deb, self._path(n), self._offers[n]) for n in unread]
-            for number, (name, job) in enumerate(zip(unread, jobs, strict=True)):
+        if not unread:
+            return
+        # Its end kills the workers, whichever it is: an interruption has nothing to wait for.
+        with multiprocessing.Pool(initializer=leave_interruptions_to_the_parent) as pool:
+            read = pool.imap(read_one, [(self._path(n), self._offers[n]) for n in unread])
+            for number, (name, facts) in enumerate(zip(unread, read, strict=True)):
                 say(f"Reading packages: {number} of {len(unread)}, {name}")
-                self.facts[name] = job.result()
-                self._remember(self.facts[name])
+                self.facts[name] = facts
+                self._remember(facts)
 
     def offered(self, names: Iterable[str]) -> list[str]:
         """Return those of `names` that apt offers."""
@@ -148,7 +156,7 @@ class Apt:
         for start in range(0, len(names), BATCH):
             batch = names[start : start + BATCH]
             say(f"Fetching packages: {start} of {len(names)}, {done:.0f} of {total:.0f} MB")
-            with tempfile.TemporaryDirectory(dir=self.cache, prefix=".fetch-") as directory:
+            with tempfile.TemporaryDirectory(dir=self.cache, prefix=UNFINISHED) as directory:
                 # apt drops its privileges to a user who must be able to write here.
                 os.chmod(directory, 0o777)
                 result = subprocess.run(
@@ -193,6 +201,17 @@ class Apt:
         with open(f"{memo}.new", "w", encoding="utf-8") as file:
             json.dump({"facts": FACTS_VERSION, **asdict(facts)}, file)
         os.rename(f"{memo}.new", memo)
+
+
+def leave_interruptions_to_the_parent() -> None:
+    """Let a worker process go on when Ctrl-C is pressed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def read_one(deb: tuple[str, dict[str, str]]) -> Facts:
+    """Return the facts about a path and what apt offers there."""
+    return read_deb(*deb)
 
 
 def read_deb(path: str, offer: dict[str, str]) -> Facts:
@@ -298,6 +317,33 @@ def closure_of_debs(apt: Apt, seeds: list[str]) -> list[str]:
 def main() -> None:
     """Write the index of each set that the command line names."""
     cache, packages, *names = sys.argv[1:]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lock = wait_for_others(cache)
+    try:
+        write_indexes(cache, packages, names)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        fail("interrupted; run it again, and it goes on from here")
+    finally:
+        os.close(lock)
+
+
+def wait_for_others(cache: str) -> int:
+    """Lock the cache; return the lock. What a killed run left behind is removed."""
+    lock = os.open(os.path.join(cache, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("Waiting for another fetch to end")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    for name in os.listdir(cache):
+        if name.startswith(UNFINISHED):
+            shutil.rmtree(os.path.join(cache, name), ignore_errors=True)
+    return lock
+
+
+def write_indexes(cache: str, packages: str, names: list[str]) -> None:
+    """Fetch what the sets `names` of `packages` are made of, and write their indexes."""
     table = json.loads(
         subprocess.run(
             ["nix-instantiate", "--eval", "--strict", "--json", packages],
@@ -329,7 +375,7 @@ def extract_busybox(apt: Apt, cache: str) -> None:
     target = os.path.join(cache, "bootstrap", "busybox")
     if os.path.exists(target):
         return
-    with tempfile.TemporaryDirectory(dir=cache) as directory:
+    with tempfile.TemporaryDirectory(dir=cache, prefix=UNFINISHED) as directory:
         deb = os.path.join(cache, apt.facts["busybox-static"].file)
         subprocess.run(["dpkg-deb", "-x", deb, directory], check=True)
         os.makedirs(os.path.dirname(target), exist_ok=True)
