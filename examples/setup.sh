@@ -58,10 +58,10 @@ install_nix() {
   install_missing "nix-build=nix-bin nix-setup-systemd"
 }
 
-# use_stand_in [large]
-# Takes nix/debian for <nixpkgs>, and gets the packages that it is made of.
+# use_stand_in SET…
+# Takes nix/debian for <nixpkgs>, and gets those packages that these sets are made of.
 use_stand_in() {
-  "$stand_in/fetch" base "$@"
+  "$stand_in/fetch" "$@"
   export NIX_PATH="nixpkgs=$stand_in"
   nix_option "substituters ="
 }
