@@ -73,7 +73,7 @@ def test_a_bad_base_image_is_one_clear_line(tmp_path, make, words):
     assert lines
     assert words in lines[0]
     assert "base.tar" in lines[0]
-    assert set(lines[:1]) == set(line for line in lines if not line.startswith("error: build of"))
+    assert set(lines[:1]) == {line for line in lines if not line.startswith("error: build of")}
 
 
 def test_a_base_image_that_uses_up_max_layers_says_how_many_it_needs(tmp_path):
