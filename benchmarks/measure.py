@@ -12,9 +12,11 @@ import json
 import os
 import pathlib
 import platform
+import shlex
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -155,6 +157,59 @@ def plan(bench: Bench) -> list[Row]:
     return rows
 
 
+def compression(bench: Bench) -> list[Row]:
+    """Write a compressed image, beside a stream of it through pigz or zstd on all cores."""
+    rows = []
+    cores = len(os.sched_getaffinity(0))
+    for name, program, at_least, more in (
+        ("gz", ["pigz", f"-p{cores}", "-nT"], 2.5, 1.01),
+        ("zstd", ["zstd", "-qT0"], 1.0, 1.01),
+    ):
+        ours = bench.python("write_image.py", bench.plan("tenth"), name)
+        other = ["sh", "-c", shlex.join(bench.stream("tenth")) + " | " + shlex.join(program)]
+        against = f"the stream through {shlex.join(program)}"
+        measured = compare(ours, other, pairs=bench.pairs)
+        rows.append(row(f"write 0.3 GB as {name}", against, measured, at_least=at_least))
+        sizes = [count(command) / MIB for command in (ours, other)]
+        rows.append(
+            Row(
+                what=f"size of 0.3 GB as {name}",
+                against=against,
+                unit="MiB",
+                ours=spread(sizes[:1]),
+                other=spread(sizes[1:]),
+                at_most=round(sizes[1] * more, 1),
+            )
+        )
+    return rows
+
+
+def decompression(bench: Bench) -> list[Row]:
+    """Read a base image of gzip, beside Python's zlib."""
+    with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
+        stream = subprocess.Popen(bench.stream("tenth"), stdout=subprocess.PIPE)
+        subprocess.run(["pigz", "-nT"], stdin=stream.stdout, stdout=file, check=True)
+        stream.wait()
+        measured = compare(
+            bench.python("read_gzip.py", file.name, "ours"),
+            bench.python("read_gzip.py", file.name, "zlib"),
+            pairs=bench.pairs,
+        )
+    return [row("read a base image of 0.3 GB as gz", "Python's zlib", measured, at_least=2)]
+
+
+def count(command: Sequence[str]) -> int:
+    """Return how many bytes `command` writes."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        size = 0
+        while data := process.stdout.read(MIB):
+            size += len(data)
+    if process.returncode:
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    return size
+
+
 def memory(bench: Bench) -> list[Row]:
     """Peak resident memory of streaming an image, and one ten times as large."""
     peaks = {}
@@ -177,6 +232,8 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "stream-tar": stream_tar,
     "stream-tarfile": stream_tarfile,
     "plan": plan,
+    "compression": compression,
+    "decompression": decompression,
     "memory": memory,
 }
 

@@ -14,9 +14,13 @@ from builders import arguments
 
 @dataclass(frozen=True)
 class Arguments:
-    """What compile_library takes: `source`, the directory that holds the package `builders`."""
+    """What compile_library takes.
+
+    `source` is the directory that holds the package `builders`, `libdeflate` the library's file.
+    """
 
     source: str
+    libdeflate: str
 
 
 def main(_: list[str]) -> None:
@@ -28,6 +32,11 @@ def main(_: list[str]) -> None:
         os.path.join(build.out, "builders"),
         copy_function=shutil.copyfile,
     )
+    substitute(
+        os.path.join(build.out, "builders/compression/libdeflate.py"),
+        '"libdeflate.so.0"',
+        f'"{given.libdeflate}"',
+    )
     for directory, _, _ in os.walk(build.out):
         os.chmod(directory, 0o755)
     compileall.compile_dir(
@@ -36,3 +45,13 @@ def main(_: list[str]) -> None:
         # Times of files say nothing in a store; there is nothing to check.
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
+
+
+def substitute(path: str, old: str, new: str) -> None:
+    """Replace `old`, which the file at `path` has once, by `new`."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if text.count(old) != 1:
+        raise ValueError(f"{path} doesn't have {old} once")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(old, new))

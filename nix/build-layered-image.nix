@@ -14,22 +14,25 @@ let
     {
       name,
       compressor ? "gz",
+      compressionLevel ? null,
       meta ? { },
       ...
     }@args:
     let
       stream = streamLayeredImage (removeAttrs args [
         "compressor"
+        "compressionLevel"
         "meta"
       ]);
+      compression = compressors.check name compressor compressionLevel;
     in
     build.derivation {
-      name = "${imageName.baseName name}.tar${compressors.extension name compressor}";
+      name = "${imageName.baseName name}.tar${compression.extension}";
       builder = "layered_image";
       arguments = {
-        inherit compressor;
         plan = "${stream.conf}";
-      };
+      }
+      // compression.arguments;
       inherit meta;
       # A file and no program, whatever the stream is.
       passthru = removeAttrs stream.passthru [ "isExe" ] // {
@@ -42,6 +45,7 @@ arguments.strict "buildLayeredImage" (
     streamArguments
     // {
       compressor = true;
+      compressionLevel = true;
       meta = true;
     }
   )

@@ -9,6 +9,7 @@ let
   # The one place where Nix names what the builders need of Python; its
   # counterpart is pyproject.toml.
   python = buildPackages.python3.withPackages (packages: [
+    packages.isal
     packages.pyelftools
     packages.zstandard
   ]);
@@ -58,7 +59,10 @@ let
   library = run source {
     name = "longshore";
     builder = "compile_library";
-    arguments.source = "${source}";
+    arguments = {
+      source = "${source}";
+      libdeflate = "${lib.getLib buildPackages.libdeflate}/lib/libdeflate.so.0";
+    };
   };
 in
 {

@@ -1,17 +1,63 @@
-# The `compressor` attribute: what names it has, and the file name that each gives.
+# The attributes `compressor` and `compressionLevel`: what they may be, and what they make of names.
 { lib }:
 let
-  extensions = {
-    none = "";
-    gz = ".gz";
-    zstd = ".zst";
+  # Levels as builders/compression/compress.py has them.
+  compressors = {
+    none = {
+      extension = "";
+      levels = null;
+    };
+    gz = {
+      extension = ".gz";
+      levels = {
+        least = 1;
+        most = 12;
+      };
+    };
+    zstd = {
+      extension = ".zst";
+      levels = {
+        least = 1;
+        most = 19;
+      };
+    };
   };
+
+  pretty = lib.generators.toPretty { };
 in
 {
-  # extension :: imageName -> compressor -> string
-  extension =
-    imageName: compressor:
-    extensions.${compressor} or (throw "in docker image ${imageName}: compressor must be one of: [${
-      lib.concatStringsSep " " (lib.attrNames extensions)
-    }], not ${lib.generators.toPretty { } compressor}");
+  # check :: imageName -> compressor -> compressionLevel
+  #       -> { extension; arguments = { compressor; compression_level; }; }
+  # `extension` goes behind file names, `arguments` are those of the builder.
+  check =
+    imageName: compressor: compressionLevel:
+    let
+      where = "in docker image ${imageName}";
+      known =
+        if lib.isString compressor && compressors ? ${compressor} then
+          compressors.${compressor}
+        else
+          throw "${where}: compressor must be one of: [${
+            lib.concatStringsSep " " (lib.attrNames compressors)
+          }], not ${pretty compressor}";
+      inherit (known) levels;
+      level =
+        if compressionLevel == null then
+          null
+        else if levels == null then
+          throw "${where}: compressionLevel must be null where compressor is \"${compressor}\""
+        else if
+          lib.isInt compressionLevel && compressionLevel >= levels.least && compressionLevel <= levels.most
+        then
+          compressionLevel
+        else
+          throw "${where}: compressionLevel must be a number from ${toString levels.least} to ${toString levels.most} (or null) where compressor is \"${compressor}\", not ${pretty compressionLevel}";
+    in
+    {
+      inherit (known) extension;
+      arguments = {
+        inherit compressor;
+        compression_level = level;
+      };
+    };
 }

@@ -9,12 +9,12 @@ import bz2
 import lzma
 import os
 import stat
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, cast
 
 import zstandard
+from isal import igzip_lib
 
 from builders.console.errors import UserError, die
 
@@ -36,6 +36,13 @@ _XZ_MEMORY: Final = 1 << 30
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"
 _BZIP2_BLOCKS: Final = (b"1AY&SY", b"\x17rE8P\x90")
+_DAMAGE: Final[tuple[type[Exception], ...]] = (
+    # isal's type hints have an instance here.
+    cast(type[Exception], igzip_lib.error),
+    lzma.LZMAError,
+    zstandard.ZstdError,
+    OSError,
+)
 
 
 class Reader(Protocol):
@@ -167,8 +174,8 @@ class Decompressed:
             self._fail("is cut off: its {} data end early")
         except _TrailingError:
             self._fail("has bytes behind its {} data that are none")
-        except (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError) as error:
-            # The text of zlib's and zstd's errors has a prefix about calls and numbers.
+        except _DAMAGE as error:
+            # The text of zstd's errors has a prefix about calls.
             reason = str(error).rpartition(": ")[2]
             self._fail(f"is damaged: its {{}} data can't be decompressed ({reason})")
 
@@ -230,7 +237,7 @@ class _TrailingError(Exception):
 
 
 class _Decoder(Protocol):
-    """What bz2's and lzma's decompressors have in common."""
+    """What bz2's, lzma's and igzip's decompressors have in common."""
 
     @property
     def eof(self) -> bool: ...
@@ -239,27 +246,6 @@ class _Decoder(Protocol):
     @property
     def unused_data(self) -> bytes: ...
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
-
-
-class _Inflater:
-    """zlib's decompressor for one gzip member, with the interface of the others."""
-
-    def __init__(self) -> None:
-        self._inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._inflater.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inflater.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        chunk = self._inflater.decompress(self._inflater.unconsumed_tail + data, max_length)
-        self.needs_input = len(chunk) < max_length and not self._inflater.unconsumed_tail
-        return chunk
 
 
 def _decode(source: Reader, compression: str, new: Callable[[], _Decoder]) -> Iterator[bytes]:
@@ -377,7 +363,9 @@ def _is_skippable(magic: bytes) -> bool:
 
 
 _DECODERS: Final[dict[str, Callable[[Reader], Iterator[bytes]]]] = {
-    GZIP: lambda source: _decode(source, GZIP, _Inflater),
+    GZIP: lambda source: _decode(
+        source, GZIP, lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+    ),
     XZ: lambda source: _decode(
         source, XZ, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
     ),

@@ -1,10 +1,10 @@
-"""Downloads .debs and finds out what each of their store paths refers to.
+"""Downloads .debs (and a wheel or two) and finds out what each of their store paths refers to.
 
     index.py CACHE PACKAGES.NIX SET...
 
 For each SET of packages.nix it writes CACHE/SET.json:
 
-    units: name -> { version, debs: [{ file, sha256 }], references: [unit],
+    units: name -> { version, debs: [{ file, sha256 }] or wheels: likewise, references: [unit],
                      libraries: { soname: [unit, directory] }, links: { path: [unit, path] },
                      ... what packages.nix says of it }
 
@@ -282,6 +282,25 @@ def dynamic_names(content: bytes) -> tuple[str | None, set[str]]:
     return soname, needs
 
 
+def fetch_wheel(cache: str, requirement: str) -> dict[str, str]:
+    """Return file name and SHA-256 of the wheel `requirement` (name==version), from pip."""
+    stem = requirement.replace("==", "-").replace("_", "-")
+    here = [name for name in os.listdir(cache) if name.startswith(f"{stem}-")]
+    if not here:
+        say(f"Fetching the wheel {requirement}")
+        with tempfile.TemporaryDirectory(dir=cache, prefix=UNFINISHED) as directory:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--only-binary", ":all:", "--dest", directory, requirement]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            if result.returncode:
+                reason = result.stderr.strip().splitlines()[-1:]
+                fail(f"pip could not fetch {requirement}: {''.join(reason)}")
+            here = os.listdir(directory)
+            os.rename(os.path.join(directory, here[0]), os.path.join(cache, here[0]))
+    with open(os.path.join(cache, here[0]), "rb") as file:
+        return {"file": here[0], "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
 def closure_of_debs(apt: Apt, seeds: list[str]) -> list[str]:
     """Return the packages that `seeds` need for their DT_NEEDED, themselves included."""
     apt.load(seeds)
@@ -357,7 +376,15 @@ def write_indexes(cache: str, packages: str, names: list[str]) -> None:
         if name not in table:
             fail(f"there is no set {name} in packages.nix; it has {', '.join(table)}")
         entries = {**table["base"], **table[name]}
-        index = make_index(apt, entries)
+        index = make_index(apt, {n: e for n, e in entries.items() if "debs" in e})
+        for unit, entry in entries.items():
+            if "wheels" in entry:
+                index["units"][unit] = {
+                    **entry,
+                    "version": entry["wheels"][0].partition("==")[2],
+                    "wheels": [fetch_wheel(cache, wheel) for wheel in entry["wheels"]],
+                    "references": [],
+                }
         path = os.path.join(cache, f"{name}.json")
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(index, file, indent=1, sort_keys=True)

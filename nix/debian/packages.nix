@@ -3,6 +3,7 @@
 # indexer and becomes a store path of its own, named for its Debian package.
 #
 #   debs         the packages, unpacked into one tree
+#   wheels       in place of these: a Python package that Debian lacks, as pip knows it
 #   perl, python whether scripts of this interpreter are pointed at it
 #   shell        false: leave shell scripts alone (glibc is what bash needs)
 #   needed       file -> libraries that it loads without naming them
@@ -115,6 +116,9 @@ in
     iproute2 = program "iproute2" "ip";
     jq = simple "jq";
     less = simple "less";
+    libdeflate = (simple "libdeflate0") // {
+      symlinks."lib/libdeflate.so.0" = "x86_64-linux-gnu/libdeflate.so.0";
+    };
     libcap = program "libcap2-bin" "setcap";
     lsof = simple "lsof";
     nano = simple "nano";
@@ -194,6 +198,7 @@ in
 
     python-pyelftools = pythonPackage "python3-pyelftools" [ ];
     python-zstandard = pythonPackage "python3-zstandard" [ ];
+    python-isal.wheels = [ "isal==1.7.2" ];
     python-libarchive-c = pythonPackage "python3-libarchive-c" [ ];
     python-pytest = pythonPackage "python3-pytest" [
       "python-attrs"

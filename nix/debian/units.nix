@@ -92,13 +92,42 @@ let
   make =
     index:
     let
-      units = lib.mapAttrs (name: unit: if unit ? alias then units.${unit.alias} else build name unit) index;
-      at = place: "${units.${lib.head place}}/${lib.last place}";
-      build =
+      units = lib.mapAttrs (
         name: unit:
-        let
-          python = bootstrapped "python3.11";
-        in
+        if unit ? alias then
+          units.${unit.alias}
+        else
+          (if unit ? wheels then unpackWheels name unit else unpackDebs name unit)
+          // {
+            pname = name;
+            inherit (unit) version;
+            meta = {
+              mainProgram = unit.mainProgram or name;
+              platforms = [ system ];
+            };
+            passthru = { };
+            unit = unit;
+          }
+      ) index;
+      at = place: "${units.${lib.head place}}/${lib.last place}";
+      python = bootstrapped "python3.11";
+      # A Python package that Debian lacks. A wheel brings all libraries but those of glibc.
+      unpackWheels =
+        name: unit:
+        derivation {
+          name = "${name}-${unit.version}";
+          inherit system;
+          wheels = map deb unit.wheels;
+          patchelf = bootstrapped "patchelf";
+          runPath = "${units.glibc}/lib/${platform.triple}";
+          builder = lib.head python;
+          args = lib.tail python ++ [
+            "-I"
+            "${./unpack_wheels.py}"
+          ];
+        };
+      unpackDebs =
+        name: unit:
         derivation {
           name = lib.replaceStrings [ "~" ] [ "-" ] "${name}-${unit.version}";
           inherit system;
@@ -128,16 +157,6 @@ let
             }
             // lib.optionalAttrs (unit.perl or false) { perl = "${units.perl}/bin/perl"; };
           outputChecks.out.disallowedReferences = [ bootstrap ];
-        }
-        // {
-          pname = name;
-          inherit (unit) version;
-          meta = {
-            mainProgram = unit.mainProgram or name;
-            platforms = [ system ];
-          };
-          passthru = { };
-          unit = unit;
         };
     in
     units;

@@ -363,6 +363,41 @@ def test_compressor(compressor, name):
     assert archive(expression).data == stream(f"{expression}.stream").data
 
 
+@pytest.mark.parametrize("compressor", ["gz", "zstd"])
+def test_compression_level(compressor):
+    sizes = [
+        build(
+            f'buildLayeredImage {{ name = "app"; contents = hello; compressor = "{compressor}"; '
+            f"compressionLevel = {level}; }}"
+        )
+        .stat()
+        .st_size
+        for level in ("1", "null", "9")
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == len(sizes)
+
+
+@pytest.mark.parametrize(
+    ("compressor", "level", "expected"),
+    [
+        ("gz", "0", 'a number from 1 to 12 (or null) where compressor is "gz", not 0'),
+        ("gz", "13", "a number from 1 to 12"),
+        ("zstd", "20", "a number from 1 to 19"),
+        ("zstd", '"3"', 'a number from 1 to 19 (or null) where compressor is "zstd", not "3"'),
+        ("none", "1", 'compressionLevel must be null where compressor is "none"'),
+    ],
+)
+def test_a_bad_compression_level_fails_at_evaluation(compressor, level, expected):
+    with pytest.raises(NixError) as failed:
+        evaluate(
+            f'(buildLayeredImage {{ name = "app"; compressor = "{compressor}"; '
+            f"compressionLevel = {level}; }}).drvPath"
+        )
+    assert failed.value.error.startswith("error: in docker image app: compressionLevel must be")
+    assert expected in failed.value.error
+
+
 def test_gz_is_the_compressor_if_nothing_is_said():
     assert evaluate('(buildLayeredImage { name = "app"; }).name') == "app.tar.gz"
 

@@ -13,9 +13,9 @@ import zstandard
 from builders.compression.compress import compress
 
 
-def compressed(data, compressor, threads):
+def compressed(data, compressor, threads, level=None):
     target = io.BytesIO()
-    compress(io.BytesIO(data), target, compressor=compressor, threads=threads)
+    compress(io.BytesIO(data), target, compressor=compressor, level=level, threads=threads)
     return target.getvalue()
 
 
@@ -70,6 +70,25 @@ def test_bytes_do_not_depend_on_how_they_come_out_of_a_pipe():
 def test_text_is_compressed_about_as_well_as_gzip_does():
     data = SAMPLES["some blocks"]
     assert len(compressed(data, "gz", 2)) < 1.01 * len(gzip.compress(data, 6))
+
+
+@pytest.mark.parametrize(("compressor", "levels"), [("gz", range(1, 13)), ("zstd", range(1, 20))])
+def test_every_level_gives_back_what_went_in(compressor, levels):
+    data = SAMPLES["some blocks"][: 3 << 19]
+    sizes = []
+    for level in levels:
+        packed = compressed(data, compressor, 2, level)
+        if compressor == "gz":
+            assert gzip.decompress(packed) == data
+        else:
+            assert zstandard.ZstdDecompressor().decompressobj().decompress(packed) == data
+        sizes.append(len(packed))
+    assert sizes[0] > sizes[-1]
+
+
+def test_there_is_no_name_and_no_time_in_gzip_headers():
+    packed = compressed(SAMPLES["some blocks"], "gz", 2)
+    assert packed[3:8] == bytes(5)
 
 
 def test_none_changes_nothing():

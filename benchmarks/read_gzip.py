@@ -1,0 +1,30 @@
+"""Decompress a gzip file and throw its content away.
+
+read_gzip.py FILE ours       as base images are read
+read_gzip.py FILE zlib       as Python's zlib reads it
+"""
+
+import pathlib
+import sys
+import zlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from builders.compression.streams import CHUNK, open_decompressed
+
+
+def main() -> None:
+    """Read it."""
+    if sys.argv[2] == "ours":
+        with open_decompressed(sys.argv[1]) as (_, reader):
+            while reader.read(CHUNK):
+                pass
+    else:
+        inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        with open(sys.argv[1], "rb", buffering=0) as file:
+            while data := file.read(CHUNK):
+                inflater.decompress(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Write the image of a plan to stdout, as buildLayeredImage writes it to its output.
+
+write_image.py PLAN COMPRESSOR [LEVEL]
+"""
+
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from builders.compression.produce import compress_output
+from builders.image.plan import from_json
+from builders.image.stream import stream_image
+
+
+def main() -> None:
+    """Write it."""
+    plan = from_json(pathlib.Path(sys.argv[1]).read_text())
+    compress_output(
+        lambda output: stream_image(plan, output),
+        sys.stdout.buffer,
+        compressor=sys.argv[2],
+        level=int(sys.argv[3]) if sys.argv[3:] else None,
+        threads=len(os.sched_getaffinity(0)),
+    )
+
+
+if __name__ == "__main__":
+    main()
