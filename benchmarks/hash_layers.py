@@ -22,6 +22,8 @@ from builders.tar.store_layer import write_store_layer
 class PlainSink:
     """Hashes what it is given, then and there."""
 
+    copy_from = 1 << 20
+
     def __init__(self) -> None:
         self.written = 0
         self.hash = hashlib.sha256()
@@ -30,11 +32,10 @@ class PlainSink:
         """Take `data`."""
         self.hash.update(data)
 
-    def copy(self, path: str, size: int) -> None:
-        """Take a file."""
-        with open(path, "rb", buffering=0) as file:
-            while data := file.read(1 << 20):
-                self.hash.update(data)
+    def copy(self, file: int, size: int, path: str) -> None:
+        """Take an open file."""
+        while data := os.read(file, 1 << 20):
+            self.hash.update(data)
 
 
 def main() -> None:

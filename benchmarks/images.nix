@@ -12,12 +12,20 @@ let
       tag = "latest";
       config.Cmd = [ "${contents}" ];
     };
+  files =
+    name: count: least: most:
+    pkgs.runCommand name { nativeBuildInputs = [ pkgs.python3 ]; } ''
+      python3 ${./make_files.py} $out ${toString count} ${toString least} ${toString most}
+    '';
   images = {
     # As people build them: 99 store paths alone, all others in one layer.
     large = image "large" 100 pkgs.largeClosure;
     tenth = image "tenth" 100 pkgs.largePackages.ffmpeg;
     # Each store path in a layer of its own: as even as it gets, and more than engines take.
     spread = image "spread" 10000 pkgs.largeClosure;
+    # What no closure is, but some part of one may be.
+    small = image "small" 100 (files "small-files" 200000 1024 1024);
+    mixed = image "mixed" 100 (files "mixed-files" 4000 0 1000000);
   };
 in
 pkgs.linkFarm "longshore-benchmarks" (

@@ -22,7 +22,7 @@ from builders.image.config import archive_manifest, image_config
 from builders.image.layering import hash_layers
 from builders.image.plan import NOW, Base, Plan
 from builders.tar.header import RECORD, REGULAR, Entry, end_of_archive, padding, pax_header
-from builders.tar.sinks import FileSink
+from builders.tar.sinks import FileSink, copy_file
 from builders.tar.store_layer import write_store_layer
 
 _MODE: Final = 0o644
@@ -179,7 +179,7 @@ class _Archive:
         self._begin(f"Creating layer {self._number + 1} with customisation...")
         name = f"{layer.digest}/layer.tar"
         if self._member(name, layer.size):
-            self._sink.copy(layer.path, layer.size)
+            copy_file(self._sink, layer.path, layer.size)
             self._end(layer.size)
         return name
 

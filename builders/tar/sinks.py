@@ -13,9 +13,6 @@ from typing import Final, NoReturn, Protocol
 
 from builders.console.errors import die
 
-SENDFILE_FROM: Final = 1 << 20
-"""Files of at least so many bytes are copied by the kernel; smaller ones are cheaper to join."""
-
 _BUFFER: Final = 1 << 20
 _MAPPED_AHEAD: Final = 1 << 14
 """Mapped pieces that may: they take no memory before, but a process has 65,530 maps at most."""
@@ -23,24 +20,39 @@ _WINDOW: Final = 1 << 26
 """Bytes that are mapped at once. What is mapped counts as memory of this process."""
 _SENDFILE_MAX: Final = 1 << 25
 """The kernel would copy 2 GiB in one call, and the progress line would stand still."""
-_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _F_SETPIPE_SZ: Final = 1031
 """From linux/fcntl.h; `fcntl.F_SETPIPE_SZ` exists in CPython from 3.10, but not in every build."""
 
 
 class Sink(Protocol):
-    """Takes a tar stream; `written` counts its bytes."""
+    """Takes a tar stream; `written` counts its bytes.
+
+    Files of at least `copy_from` bytes are better copied than read and written.
+    """
 
     written: int
+    copy_from: int
 
     def write(self, data: bytes) -> None:
         """Take `data`."""
 
-    def copy(self, path: str, size: int) -> None:
-        """Take the `size` bytes of the file at `path`.
+    def copy(self, file: int, size: int, path: str) -> None:
+        """Take the open `file`, which has `size` bytes; `path` names it in errors."""
 
-        Raises `UserError` where the file can't be read or has another size.
-        """
+
+def copy_file(sink: Sink, path: str, size: int) -> None:
+    """Write the file at `path` to `sink`.
+
+    Raises `UserError` where it can't be read or has not `size` bytes.
+    """
+    file = _open(path)
+    try:
+        if os.fstat(file).st_size != size:
+            changed(path, size)
+        sink.copy(file, size, path)
+    finally:
+        os.close(file)
 
 
 class HashSink:
@@ -51,6 +63,9 @@ class HashSink:
     keeps more than one core busy. Large files are mapped and not read, so that the caller
     may be far ahead of the hash without holding their bytes in memory.
     """
+
+    # To map a file costs as much as to read some pages of it.
+    copy_from = 1 << 18
 
     def __init__(self, *, ahead: int = 1 << 26) -> None:
         """Up to `ahead` bytes in memory may wait for being hashed."""
@@ -71,17 +86,11 @@ class HashSink:
         else:
             self._put(data)
 
-    def copy(self, path: str, size: int) -> None:
-        """Take the `size` bytes of the file at `path`."""
-        file = _open(path)
-        try:
-            if os.fstat(file).st_size != size:
-                _changed(path, size)
-            for offset in range(0, size, _WINDOW):
-                length = min(_WINDOW, size - offset)
-                self._put(mmap.mmap(file, length, access=mmap.ACCESS_READ, offset=offset))
-        finally:
-            os.close(file)
+    def copy(self, file: int, size: int, path: str) -> None:
+        """Take the open `file`, which has `size` bytes; `path` names it in errors."""
+        for offset in range(0, size, _WINDOW):
+            length = min(_WINDOW, size - offset)
+            self._put(mmap.mmap(file, length, access=mmap.ACCESS_READ, offset=offset))
         self.written += size
 
     def digest(self) -> str:
@@ -125,6 +134,9 @@ class FileSink:
     page cache into the descriptor without passing through this process.
     """
 
+    # From some pages on it is quicker to hand the kernel's pages to the reader.
+    copy_from = 1 << 15
+
     def __init__(self, fd: int, *, on_written: Callable[[int], None] = lambda _: None) -> None:
         """`on_written` is told, now and then, how many bytes have been written in all."""
         self.written = 0
@@ -144,18 +156,9 @@ class FileSink:
         if self._pending >= _BUFFER:
             self.flush()
 
-    def copy(self, path: str, size: int) -> None:
-        """Take the `size` bytes of the file at `path`."""
-        if size < SENDFILE_FROM:
-            self.write(read_whole(path, size))
-            return
-        file = _open(path)
-        try:
-            if os.fstat(file).st_size != size:
-                _changed(path, size)
-            self.copy_range(file, 0, size, path)
-        finally:
-            os.close(file)
+    def copy(self, file: int, size: int, path: str) -> None:
+        """Take the open `file`, which has `size` bytes; `path` names it in errors."""
+        self.copy_range(file, 0, size, path)
 
     def copy_range(self, file: int, offset: int, size: int, path: str) -> None:
         """Take `size` bytes from `offset` on of the open `file`; `path` names it in errors."""
@@ -164,7 +167,7 @@ class FileSink:
         while offset < end:
             count = self._send(file, offset, end - offset)
             if count == 0:
-                _changed(path, size)
+                changed(path, size)
             offset += count
             self.written += count
             self._on_written(self.written)
@@ -203,32 +206,13 @@ def _enlarge_pipe(fd: int) -> None:
 
 def _open(path: str) -> int:
     try:
-        return os.open(path, _FLAGS)
+        return os.open(path, OPEN_FLAGS)
     except OSError as error:
-        _unreadable(path, error)
+        unreadable(path, error)
 
 
-def read_whole(path: str | bytes, size: int) -> bytes:
-    """Return the content of the file at `path`, which has `size` bytes.
-
-    Raises `UserError` where it can't be read or has another size.
-    """
-    try:
-        file = os.open(path, _FLAGS)
-    except OSError as error:
-        _unreadable(os.fsdecode(path), error)
-    try:
-        data = os.read(file, size + 1)
-        while 0 < len(data) < size and (more := os.read(file, size + 1 - len(data))):
-            data += more
-    finally:
-        os.close(file)
-    if len(data) != size:
-        _changed(os.fsdecode(path), size)
-    return data
-
-
-def _unreadable(path: str, error: OSError) -> NoReturn:
+def unreadable(path: str, error: OSError) -> NoReturn:
+    """Raise the `UserError` of a file that can't be opened."""
     if isinstance(error, FileNotFoundError):
         die(
             f"{path} is missing",
@@ -238,7 +222,8 @@ def _unreadable(path: str, error: OSError) -> NoReturn:
     die(f"can't read {path}: {error.strerror}", hint="make it readable for the build user")
 
 
-def _changed(path: str, size: int) -> NoReturn:
+def changed(path: str, size: int) -> NoReturn:
+    """Raise the `UserError` of a file that does not have its `size` bytes."""
     die(
         f"{path} no longer has the {size} bytes that it had when the image was planned",
         hint="check the store with 'nix-store --verify --check-contents --repair'",

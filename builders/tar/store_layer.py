@@ -29,15 +29,19 @@ from builders.tar.header import (
     pax_record,
     type_of,
 )
-from builders.tar.sinks import HashSink, Sink, read_whole
+from builders.tar.sinks import OPEN_FLAGS, HashSink, Sink, changed, unreadable
 
 _PARENT_MODE: Final = 0o755
 
 _CHUNK: Final = 1 << 18
-"""Bytes that are joined before they are handed on, and the size from which files go alone."""
+"""Bytes that are joined before they are handed on."""
 
 _NUL: Final = [bytes(count) for count in range(BLOCK + 1)]
 _NAME: Final = 100
+_NO_SIZE: Final = b"00000000000"
+_NO_SIZE_SUM: Final = sum(_NO_SIZE)
+_FILES_KEPT: Final = 1 << 14
+"""Kinds of files whose headers are kept in mind: a few hundred bytes each."""
 
 
 def write_store_layer(sink: Sink, paths: Sequence[str], *, stamp: Stamp, store_dir: str) -> int:
@@ -79,6 +83,7 @@ class _LayerWriter:
 
     def __init__(self, sink: Sink, stamp: Stamp) -> None:
         self._sink = sink
+        self._copy_from = sink.copy_from
         self._stamp = stamp
         self._parts: list[bytes] = []
         self._pending = 0
@@ -93,6 +98,8 @@ class _LayerWriter:
         # Store paths have few modes, and extended headers few sizes.
         self._modes: dict[int, tuple[bytes, int]] = {}
         self._extended_headers: dict[int, bytes] = {}
+        self._files: dict[tuple[int, int], _File] = {}
+        self._checksums: dict[int, bytes] = {}
 
     def entry(self, name: str, kind: bytes, mode: int, size: int = 0, linkname: str = "") -> Entry:
         """Return an entry with this layer's owner and time."""
@@ -130,7 +137,11 @@ class _LayerWriter:
                 hint="realise it with 'nix-store --realise', or build the image again",
             ) from None
         parent, name = os.path.split(path)
-        self._add(_Directory(parent + b"/"), name, status)
+        directory = _Directory(parent + b"/")
+        if stat.S_ISREG(status.st_mode):
+            self._file(directory, name)
+            return
+        self._add(directory, name, status.st_mode)
         if stat.S_ISDIR(status.st_mode):
             self._below(path)
 
@@ -138,29 +149,105 @@ class _LayerWriter:
         # A stack of iterators rather than recursion: how deep it goes is the closure's choice.
         directory = _Directory(path + b"/")
         stack = [(directory, iter(sorted_entries(path)))]
-        add = self._add
         while stack:
             directory, entries = stack[-1]
             for entry in entries:
-                name = entry.name
+                if entry.is_file(follow_symlinks=False):
+                    self._file(directory, entry.name)
+                    continue
                 status = entry.stat(follow_symlinks=False)
-                add(directory, name, status)
-                if status.st_mode & 0o170000 == 0o040000:
-                    path = directory.prefix + name
+                self._add(directory, entry.name, status.st_mode)
+                if entry.is_dir(follow_symlinks=False):
+                    path = directory.prefix + entry.name
                     stack.append((_Directory(path + b"/"), iter(sorted_entries(path))))
                     break
             else:
                 stack.pop()
 
-    def _add(self, directory: "_Directory", name: bytes, status: os.stat_result) -> None:
-        mode = status.st_mode
-        size = 0
+    def _file(self, directory: "_Directory", name: bytes) -> None:
+        """Add a regular file: most of a closure, and so without a step that can be spared."""
+        path = directory.prefix + name
+        try:
+            file = os.open(path, OPEN_FLAGS)
+        except OSError as error:
+            unreadable(os.fsdecode(path), error)
+        try:
+            status = os.fstat(file)
+            mode = status.st_mode
+            size = status.st_size
+            known = self._files.get((mode, size)) or self._known_file(mode, size)
+            copied = size >= self._copy_from
+            data = b"" if copied else os.read(file, size + 1)
+            if len(data) != size and not copied:
+                data = _rest_of(file, data, size, path)
+            if not (known.plain and directory.plain and name.isascii()):
+                self._put_extended(path, REGULAR, mode, size, b"")
+                self._parts += (data, known.padding)
+            elif (length := len(path)) <= _NAME:
+                checksum = known.sum + directory.sum + sum(name)
+                self._parts += (
+                    path,
+                    _NUL[_NAME - length],
+                    known.facts,
+                    self._checksums.get(checksum) or self._checksum(checksum),
+                    known.end,
+                    data,
+                    known.padding,
+                )
+                self._pending += BLOCK
+            else:
+                self._put_records(path, b"")
+                start = path[:_NAME]
+                checksum = known.sum + sum(start)
+                self._parts += (
+                    start,
+                    known.facts,
+                    self._checksums.get(checksum) or self._checksum(checksum),
+                    known.end,
+                    data,
+                    known.padding,
+                )
+                self._pending += BLOCK
+            self._pending += len(data) + len(known.padding)
+            if copied:
+                del self._parts[-1]
+                self._pending -= len(known.padding)
+                self._flush()
+                self._sink.copy(file, size, os.fsdecode(path))
+                self._size += size
+                self.put(known.padding)
+            elif self._pending >= _CHUNK:
+                self._flush()
+        finally:
+            os.close(file)
+
+    def _known_file(self, mode: int, size: int) -> "_File":
+        """Return what the headers of all files of this mode and size have in common."""
+        known = self._modes.get(mode) or self._mode(mode)
+        octal = b"%011o" % size
+        end = REGULAR + _NUL[_NAME] + self._end
+        file = _File(
+            facts=known[0] + octal + self._mtime,
+            end=end,
+            padding=_NUL[-size % BLOCK],
+            sum=known[1] + sum(octal) + sum(REGULAR),
+            plain=not self._extended and size < 8**11,
+        )
+        if len(self._files) >= _FILES_KEPT:
+            self._files.clear()
+        self._files[mode, size] = file
+        return file
+
+    def _checksum(self, checksum: int) -> bytes:
+        """Return `checksum` as it stands in a header."""
+        text = self._checksums[checksum] = b"%06o\0 " % checksum
+        return text
+
+    def _add(self, directory: "_Directory", name: bytes, mode: int) -> None:
+        """Add what is no regular file."""
         linkname = b""
         kind = mode & 0o170000
-        if kind == 0o100000:
-            flag = REGULAR
-            size = status.st_size
-        elif kind == 0o120000:
+        if kind == 0o120000:
             flag = SYMLINK
             linkname = os.readlink(directory.prefix + name)
         elif kind == 0o040000:
@@ -169,31 +256,24 @@ class _LayerWriter:
         else:
             flag = _other_type(directory.prefix + name, mode)
         known = self._modes.get(mode) or self._mode(mode)
-        octal = b"%011o" % size if size else b"00000000000"
 
         length = directory.length + len(name)
-        if (
-            self._extended
-            or size >= 8**11
-            or not directory.plain
-            or not name.isascii()
-            or not linkname.isascii()
-        ):
-            self._put_extended(directory.prefix + name, flag, mode, size, linkname)
+        if self._extended or not directory.plain or not name.isascii() or not linkname.isascii():
+            self._put_extended(directory.prefix + name, flag, mode, 0, linkname)
         elif length <= _NAME and len(linkname) <= _NAME:
             self._parts += (
                 directory.prefix,
                 name,
                 _NUL[_NAME - length],
                 known[0],
-                octal,
+                _NO_SIZE,
                 self._mtime,
                 b"%06o\0 "
                 % (
                     known[1]
                     + directory.sum
                     + sum(name)
-                    + sum(octal)
+                    + _NO_SIZE_SUM
                     + flag[0]
                     + (sum(linkname) if linkname else 0)
                 ),
@@ -213,28 +293,15 @@ class _LayerWriter:
                 start,
                 _NUL[_NAME - len(start)],
                 known[0],
-                octal,
+                _NO_SIZE,
                 self._mtime,
-                b"%06o\0 " % (known[1] + sum(start) + sum(octal) + flag[0] + sum(link_start)),
+                b"%06o\0 " % (known[1] + sum(start) + _NO_SIZE_SUM + flag[0] + sum(link_start)),
                 flag,
                 link_start,
                 _NUL[_NAME - len(link_start)],
                 self._end,
             )
             self._pending += BLOCK
-        if size:
-            self._put_content(directory.prefix + name, size)
-
-    def _put_content(self, path: bytes, size: int) -> None:
-        rest = -size % BLOCK
-        if size < _CHUNK:
-            self._parts += (read_whole(path, size), _NUL[rest])
-            self._pending += size + rest
-        else:
-            self._flush()
-            self._sink.copy(os.fsdecode(path), size)
-            self._size += size
-            self.put(_NUL[rest])
         if self._pending >= _CHUNK:
             self._flush()
 
@@ -270,6 +337,25 @@ class _LayerWriter:
         self._pending = 0
 
 
+class _File:
+    """What the headers of files of one mode and size have in common.
+
+    `facts` is what stands between name and checksum, `end` what stands behind it, and `sum` the sum of
+    both; `plain` tells whether they fit a header. `padding` goes behind the content.
+    """
+
+    __slots__ = ("end", "facts", "padding", "plain", "sum")
+
+    def __init__(
+        self, *, facts: bytes, end: bytes, padding: bytes, sum: int, plain: bool
+    ) -> None:
+        self.facts = facts
+        self.end = end
+        self.padding = padding
+        self.sum = sum
+        self.plain = plain
+
+
 class _Directory:
     """What the entries of one directory have in common.
 
@@ -284,6 +370,15 @@ class _Directory:
         self.length = len(prefix)
         self.sum = sum(prefix)
         self.plain = prefix.isascii()
+
+
+def _rest_of(file: int, data: bytes, size: int, path: bytes) -> bytes:
+    """Return the `size` bytes of `file`, of which `data` are read."""
+    while 0 < len(data) < size and (more := os.read(file, size + 1 - len(data))):
+        data += more
+    if len(data) != size:
+        changed(os.fsdecode(path), size)
+    return data
 
 
 def _other_type(path: bytes, mode: int) -> bytes:

@@ -28,7 +28,7 @@ from builders.tar.header import (
     pax_header,
     type_of,
 )
-from builders.tar.sinks import Sink
+from builders.tar.sinks import Sink, copy_file
 from builders.tar.walk import walk
 
 IGNORED_XATTRS = ("security.selinux",)
@@ -67,7 +67,7 @@ def write_tree_layer(
         sink.write(block)
         size += len(block)
         if entry.size:
-            sink.copy(path, entry.size)
+            copy_file(sink, path, entry.size)
             sink.write(bytes(padding(entry.size)))
             size += entry.size + padding(entry.size)
     sink.write(end_of_archive(size))

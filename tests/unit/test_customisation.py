@@ -38,8 +38,8 @@ class Collected(HashSink):
         super().write(data)
         self.data += data
 
-    def copy(self, path, size):
-        self.write(pathlib.Path(path).read_bytes())
+    def copy(self, file, size, path):
+        self.write(os.read(file, size))
 
 
 def layer(root, **options):

@@ -14,7 +14,7 @@ import pytest
 
 from builders.console.errors import UserError
 from builders.tar.header import BLOCK, RECORD, Entry, Stamp, pax_header
-from builders.tar.sinks import FileSink, HashSink
+from builders.tar.sinks import FileSink, HashSink, copy_file
 from builders.tar.store_layer import hash_store_layer, parents, write_store_layer
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -160,9 +160,9 @@ def test_a_file_that_changed_its_size_is_an_error(tmp_path, size, change):
     path = tmp_path / "file"
     path.write_bytes(bytes(size + change))
     with pytest.raises(UserError, match="no longer has the"):
-        HashSink().copy(str(path), size)
+        copy_file(HashSink(), str(path), size)
     with open(tmp_path / "out", "wb") as out, pytest.raises(UserError, match="no longer has the"):
-        FileSink(out.fileno()).copy(str(path), size)
+        copy_file(FileSink(out.fileno()), str(path), size)
 
 
 def test_an_output_opened_for_appending_works_without_sendfile(tmp_path):
@@ -170,6 +170,6 @@ def test_an_output_opened_for_appending_works_without_sendfile(tmp_path):
     (tmp_path / "in").write_bytes(data)
     with open(tmp_path / "out", "ab") as out:
         sink = FileSink(out.fileno())
-        sink.copy(str(tmp_path / "in"), len(data))
+        copy_file(sink, str(tmp_path / "in"), len(data))
         sink.flush()
     assert (tmp_path / "out").read_bytes() == data
