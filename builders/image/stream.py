@@ -22,6 +22,7 @@ from builders.image.config import archive_manifest, image_config
 from builders.image.layering import hash_layers
 from builders.image.plan import NOW, Base, Plan
 from builders.tar.header import RECORD, REGULAR, Entry, end_of_archive, padding, pax_header
+from builders.tar.helpers import Helpers
 from builders.tar.sinks import FileSink, copy_file
 from builders.tar.store_layer import write_store_layer
 
@@ -65,8 +66,8 @@ def stream_image(
     plan = resolve(plan, jobs=jobs)
     progress = Progress(total=_estimate(plan), layers=_layer_count(plan), moving=moving)
     sink = FileSink(output, on_written=progress.update)
-    with _write_errors(sink, progress):
-        _Archive(plan, sink, progress, repo_tag or plan.repo_tag).write()
+    with _write_errors(sink, progress), Helpers(jobs - 1, stamp=plan.stamp()) as helpers:
+        _Archive(plan, sink, progress, helpers, repo_tag or plan.repo_tag).write()
         sink.flush()
     progress.finish(sink.written)
 
@@ -89,10 +90,13 @@ def check_paths(plan: Plan) -> None:
 class _Archive:
     """The members of one archive, written in order and each only once."""
 
-    def __init__(self, plan: Plan, sink: FileSink, progress: Progress, repo_tag: str) -> None:
+    def __init__(
+        self, plan: Plan, sink: FileSink, progress: Progress, helpers: Helpers, repo_tag: str
+    ) -> None:
         self._plan = plan
         self._sink = sink
         self._progress = progress
+        self._helpers = helpers
         self._repo_tag = repo_tag
         self._mtime = plan.stamp().mtime
         self._size = 0
@@ -163,7 +167,11 @@ class _Archive:
         name = f"{digest}/layer.tar"
         if self._member(name, size):
             written = write_store_layer(
-                self._sink, paths, stamp=self._plan.stamp(), store_dir=self._plan.store_dir
+                self._sink,
+                paths,
+                stamp=self._plan.stamp(),
+                store_dir=self._plan.store_dir,
+                helpers=self._helpers,
             )
             if written != size:
                 die(

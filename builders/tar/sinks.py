@@ -147,7 +147,7 @@ class FileSink:
         mode = os.fstat(fd).st_mode
         self._sendfile = True
         if stat.S_ISFIFO(mode):
-            _enlarge_pipe(fd)
+            enlarge_pipe(fd)
 
     def write(self, data: bytes) -> None:
         """Take `data`."""
@@ -172,6 +172,18 @@ class FileSink:
             self.written += count
             self._on_written(self.written)
 
+    def splice(self, pipe: int, size: int) -> bool:
+        """Take `size` bytes out of the pipe `pipe`; return False where it has no more."""
+        self.flush()
+        while size:
+            count = self._splice(pipe, size)
+            if count == 0:
+                return False
+            size -= count
+            self.written += count
+        self._on_written(self.written)
+        return True
+
     def flush(self) -> None:
         """Write out what is still held back."""
         data = memoryview(b"".join(self._parts))
@@ -194,8 +206,25 @@ class FileSink:
                 self._sendfile = False
         return os.write(self._fd, os.pread(file, min(size, _BUFFER), offset))
 
+    def _splice(self, pipe: int, size: int) -> int:
+        if self._sendfile:
+            try:
+                return os.splice(pipe, self._fd, size)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                    raise
+                self._sendfile = False
+        data = os.read(pipe, min(size, _BUFFER))
+        self._write_all(data)
+        return len(data)
 
-def _enlarge_pipe(fd: int) -> None:
+    def _write_all(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+
+def enlarge_pipe(fd: int) -> None:
     """Let the pipe hold 1 MiB: fewer switches between writer and reader."""
     try:
         fcntl.fcntl(fd, _F_SETPIPE_SZ, _BUFFER)
