@@ -108,15 +108,17 @@ def test_bytes_do_not_depend_on_the_size_of_batches(tree, alone, monkeypatch, ba
 
 
 def test_the_same_helpers_write_several_layers(tree, alone, tmp_path):
-    with open(tmp_path / "out", "wb", buffering=0) as output:
-        with Helpers(2, stamp=STAMP) as helpers:
-            sink = FileSink(output.fileno())
-            for _ in range(3):
-                write_store_layer(
-                    sink, [str(tree)], stamp=STAMP, store_dir=str(tree.parent), helpers=helpers
-                )
-            sink.flush()
-            assert len(helpers._helpers) == 2
+    with (
+        open(tmp_path / "out", "wb", buffering=0) as output,
+        Helpers(2, stamp=STAMP) as helpers,
+    ):
+        sink = FileSink(output.fileno())
+        for _ in range(3):
+            write_store_layer(
+                sink, [str(tree)], stamp=STAMP, store_dir=str(tree.parent), helpers=helpers
+            )
+        sink.flush()
+        assert len(helpers._helpers) == 2
     assert (tmp_path / "out").read_bytes() == 3 * alone
 
 
