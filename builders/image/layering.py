@@ -1,6 +1,7 @@
 """From a closure to hashed layers, on all cores."""
 
 import multiprocessing
+import signal
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -54,10 +55,23 @@ def hash_layers(
     order = sorted(range(len(layers)), key=weight, reverse=True)
     # Processes, since small files spend their time in the interpreter; forked,
     # since then nothing has to be imported again.
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+    pool = multiprocessing.get_context("fork").Pool(jobs, initializer=_leave_signals_to_parent)
+    try:
         hashed = pool.map(job, [layers[number] for number in order], chunksize=1)
+        pool.close()
+    except BaseException:
+        pool.terminate()
+        raise
+    finally:
+        # Workers that are done end by themselves: one that only just started may miss a signal.
+        pool.join()
     by_number = dict(zip(order, hashed, strict=True))
     return tuple(by_number[number] for number in range(len(layers)))
+
+
+def _leave_signals_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _hash(layer: StoreLayer, *, stamp: Stamp, store_dir: str, ahead: int) -> StoreLayer:

@@ -110,13 +110,20 @@ class Apt:
                     unread.append(name)
         if not unread:
             return
-        # Its end kills the workers, whichever it is: an interruption has nothing to wait for.
-        with multiprocessing.Pool(initializer=leave_interruptions_to_the_parent) as pool:
+        pool = multiprocessing.Pool(initializer=leave_interruptions_to_the_parent)
+        try:
             read = pool.imap(read_one, [(self._path(n), self._offers[n]) for n in unread])
             for number, (name, facts) in enumerate(zip(unread, read, strict=True)):
                 say(f"Reading packages: {number} of {len(unread)}, {name}")
                 self.facts[name] = facts
                 self._remember(facts)
+            pool.close()
+        except BaseException:
+            # An interruption waits for nothing.
+            pool.terminate()
+            raise
+        finally:
+            pool.join()
 
     def offered(self, names: Iterable[str]) -> list[str]:
         """Return those of `names` that apt offers."""
