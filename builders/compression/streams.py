@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn, Protocol, cast
+from typing import BinaryIO, Final, NoReturn, Protocol, cast
 
 import zstandard
 from isal import igzip_lib
@@ -138,6 +138,45 @@ class Peekable:
         return data
 
 
+class Chunks:
+    """A reader of bytes that come in pieces of any size."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return b""
+            if 0 < len(chunk) <= size:
+                return chunk
+            self._rest = memoryview(chunk)
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(data)
+
+
+def copy_to_file(source: Reader, file: BinaryIO) -> int:
+    """Write all of `source` to an unbuffered file; return how many bytes that were.
+
+    Raises `UserError` where there is no room for it.
+    """
+    size = 0
+    try:
+        while data := memoryview(source.read(CHUNK)):
+            size += len(data)
+            while data:
+                data = data[file.write(data) :]
+    except OSError as error:
+        die(
+            f"can't write the decompressed file {file.name}: {error.strerror}",
+            hint="make room for it in the build directory",
+        )
+    return size
+
+
 class Decompressed:
     """The decompressed bytes of `source`, which is compressed as `detect` says.
 
@@ -150,26 +189,14 @@ class Decompressed:
         self.error: UserError | None = None
         self._what = what
         self._compression = compression
-        self._chunks = _DECODERS[compression](source)
-        self._rest = memoryview(b"")
+        self._content = Chunks(_DECODERS[compression](source))
 
     def read(self, size: int, /) -> bytes:
         """Return the next bytes; raise `UserError` where they are cut off or damaged."""
         if self.error:
             raise self.error
-        while not self._rest:
-            chunk = self._next()
-            if chunk is None:
-                return b""
-            if len(chunk) <= size:
-                return chunk
-            self._rest = memoryview(chunk)
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return bytes(data)
-
-    def _next(self) -> bytes | None:
         try:
-            return next(self._chunks, None)
+            return self._content.read(size)
         except EOFError:
             self._fail("is cut off: its {} data end early")
         except _TrailingError:

@@ -11,7 +11,6 @@ import json
 import os
 import posixpath
 import re
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,23 +24,15 @@ from builders.compression.streams import (
     Peekable,
     Reader,
     Section,
+    copy_to_file,
     decompressed,
     open_decompressed,
     open_file,
 )
 from builders.console.errors import UserError, die
-from builders.image.layers import (
-    REMAKE,
-    Kind,
-    LayerDigest,
-    LayerError,
-    Member,
-    Scan,
-    Tape,
-    digest_layer,
-    normalise,
-)
-from builders.tar.header import BLOCK
+from builders.image.layers import LayerDigest, LayerError, digest_layer
+from builders.tar.header import BLOCK, HARD_LINK, SPARSE, SYMLINK
+from builders.tar.reader import REMAKE, Member, Scan, Tape, is_header, normalise
 
 MANIFEST: Final = "manifest.json"
 INDEX: Final = "index.json"
@@ -131,6 +122,7 @@ def read_base_image(
     tag: str | None = None,
     architecture: str | None = None,
     jobs: int = 1,
+    spool: str | None = None,
 ) -> BaseImage:
     """Return the image in the archive at `path`, all of whose layers are found and hashed.
 
@@ -140,13 +132,15 @@ def read_base_image(
     manifest.json has no first one: there `architecture` (as in GOARCH) decides
     between those that are left. A compressed archive is read once, in constant
     memory; of an uncompressed one only headers, JSON and the layers in question
-    are read, by `jobs` threads at once.
+    are read, by `jobs` threads at once. For who reads content again and again,
+    `spool` names a file that a compressed archive is decompressed to; the image
+    is then in that file, uncompressed.
 
     Raises `UserError` where the archive can't be read, is cut off or damaged, is
     none of an image, lacks something, or where the image that it describes is
     not the one that it holds.
     """
-    with _open_archive(path, jobs=jobs) as archive:
+    with _open_archive(path, jobs=jobs, spool=spool) as archive:
         if MANIFEST in archive.members:
             image = _choose_docker(archive, _docker_images(archive), name=name, tag=tag)
         # A cut off `docker save` may have lost only its manifest.json.
@@ -156,7 +150,7 @@ def read_base_image(
             raise _no_image(archive)
         config = _read_config(archive, image)
         return BaseImage(
-            path=path,
+            path=archive.path,
             compression=archive.compression,
             layers=_read_layers(archive, image, config),
             config=config,
@@ -217,6 +211,7 @@ class _Archive(Protocol):
     """A base image archive whose members are known."""
 
     what: str
+    path: str
     compression: str
     members: dict[str, Member]
     has_end: bool
@@ -230,7 +225,7 @@ class _Archive(Protocol):
 
 
 @contextmanager
-def _open_archive(path: str, *, jobs: int) -> Iterator[_Archive]:
+def _open_archive(path: str, *, jobs: int, spool: str | None = None) -> Iterator[_Archive]:
     what = f"fromImage {path}"
     if os.path.exists(os.path.join(path, OCI_LAYOUT)):
         die(
@@ -242,9 +237,15 @@ def _open_archive(path: str, *, jobs: int) -> Iterator[_Archive]:
             die(f"{what} is an empty file", hint=REMAKE)
         compression, stream = decompressed(FileRange(fd, 0, size, what=what), what=what)
         if compression == NONE:
-            yield _PlainArchive(fd, size, what=what, jobs=jobs)
+            yield _PlainArchive(fd, size, path=path, what=what, jobs=jobs)
+        elif spool is None:
+            yield _CompressedArchive(stream, compression, path=path, what=what)
         else:
-            yield _CompressedArchive(stream, compression, what=what)
+            peekable = Peekable(stream)
+            _refuse_foreign(peekable.peek(BLOCK), what=what)
+            with open(spool, "w+b", buffering=0) as file:
+                spooled = copy_to_file(peekable, file)
+                yield _PlainArchive(file.fileno(), spooled, path=spool, what=what, jobs=jobs)
 
 
 class _PlainArchive:
@@ -252,8 +253,9 @@ class _PlainArchive:
 
     compression = NONE
 
-    def __init__(self, fd: int, size: int, *, what: str, jobs: int) -> None:
+    def __init__(self, fd: int, size: int, *, path: str, what: str, jobs: int) -> None:
         self.what = what
+        self.path = path
         self.length = size
         self.members: dict[str, Member] = {}
         self._fd = fd
@@ -295,8 +297,9 @@ class _CompressedArchive:
     since which members are layers is only known at the end.
     """
 
-    def __init__(self, stream: Reader, compression: str, *, what: str) -> None:
+    def __init__(self, stream: Reader, compression: str, *, path: str, what: str) -> None:
         self.what = what
+        self.path = path
         self.compression = compression
         self.members: dict[str, Member] = {}
         self._documents: dict[int, bytes] = {}
@@ -309,7 +312,7 @@ class _CompressedArchive:
         for member in scan:
             self._forget(member.name)
             _add(self.members, member, what=what)
-            if member.kind is Kind.FILE:
+            if member.is_file:
                 self._take(member, Section(tape, member.size))
         self.has_end = scan.has_end
         # To the end of the compressed stream: only there its checksum tells that it is whole.
@@ -379,9 +382,7 @@ def _refuse_foreign(first: bytes, *, what: str) -> None:
     """Raise `UserError` where an archive that starts with `first` (a block, or all) is no tar."""
     if not first.strip(b"\0"):
         return
-    try:
-        tarfile.TarInfo.frombuf(first, "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
+    if not is_header(first):
         for magic, kind, hint in _FOREIGN:
             if first.lstrip().startswith(magic):
                 die(f"{what} is no tarball: it is {kind}", hint=hint)
@@ -434,24 +435,24 @@ def _resolve(archive: _Archive, name: str, *, wanted: str) -> Member:
         if member is None:
             via = f", a link to {current}" if len(seen) > 1 else ""
             raise _missing(archive, wanted + via)
-        if member.kind is Kind.FILE:
+        if member.is_file:
             return member
-        if member.kind in (Kind.SYMLINK, Kind.HARD_LINK):
+        if member.type in (SYMLINK, HARD_LINK):
             current = _follow(archive, member, wanted=wanted)
         else:
-            hint = "pack it without --sparse" if member.kind is Kind.SPARSE else _RESAVE
-            die(f"{archive.what}: {wanted}, which is {member.kind.value}", hint=hint)
+            hint = "pack it without --sparse" if member.type == SPARSE else _RESAVE
+            die(f"{archive.what}: {wanted}, which is {member.describe()}", hint=hint)
     raise UserError(f"{archive.what}: {wanted}, a link that leads back to itself", hint=_RESAVE)
 
 
 def _follow(archive: _Archive, link: Member, *, wanted: str) -> str:
     """Return the name that `link` leads to."""
     # A symbolic link starts from its own directory, a hard link from the archive's root.
-    start = posixpath.dirname(link.name) if link.kind is Kind.SYMLINK else ""
-    target = posixpath.normpath(posixpath.join(start, link.target))
+    start = posixpath.dirname(link.name) if link.type == SYMLINK else ""
+    target = posixpath.normpath(posixpath.join(start, link.linkname))
     if target.startswith(("/", "../")):
         die(
-            f"{archive.what}: {wanted}, a link that leads out of the archive ({link.target})",
+            f"{archive.what}: {wanted}, a link that leads out of the archive ({link.linkname})",
             hint=_RESAVE,
         )
     return target

@@ -15,11 +15,13 @@ RECORD: Final = 20 * BLOCK
 """Archives are padded to whole records, as GNU tar's default blocking factor has it."""
 
 REGULAR: Final = b"0"
+HARD_LINK: Final = b"1"
 SYMLINK: Final = b"2"
 CHARACTER_DEVICE: Final = b"3"
 BLOCK_DEVICE: Final = b"4"
 DIRECTORY: Final = b"5"
 FIFO: Final = b"6"
+SPARSE: Final = b"S"
 
 _NAME_LENGTH: Final = 100
 _OWNER_NAME_LENGTH: Final = 32

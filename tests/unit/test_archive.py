@@ -674,7 +674,7 @@ def test_a_configuration_that_its_name_lies_about_is_refused(read):
         ("nowhere", tarfile.SYMTYPE, "a link to a/nowhere, which the archive does not hold"),
         ("..", tarfile.SYMTYPE, "which is a directory"),
         ("", tarfile.DIRTYPE, "which is a directory"),
-        ("", tarfile.FIFOTYPE, "which is a directory or a special file"),
+        ("", tarfile.FIFOTYPE, "which is a FIFO"),
     ],
 )
 def test_a_layer_that_is_a_bad_link_is_refused(read, target, kind, words):

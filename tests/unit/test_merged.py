@@ -1,0 +1,526 @@
+"""The merged tree of layers: the specification of changesets, and what an enemy makes of it."""
+
+import io
+import os
+import tarfile
+import tracemalloc
+from contextlib import contextmanager
+
+import pytest
+
+from builders.console.errors import UserError
+from builders.rootfs.merged import LayerFile, Owner, merge_layers
+from builders.tar.header import (
+    BLOCK_DEVICE,
+    CHARACTER_DEVICE,
+    DIRECTORY,
+    FIFO,
+    REGULAR,
+    SYMLINK,
+)
+from tests.unit.archives import link, tar
+
+
+def hard(target):
+    return link(target, tarfile.LNKTYPE)
+
+
+def special(kind, **facts):
+    header = tarfile.TarInfo()
+    header.type = kind
+    for fact, value in facts.items():
+        setattr(header, fact, value)
+    return header
+
+
+def directory(mode=0o755, **facts):
+    return special(tarfile.DIRTYPE, mode=mode, **facts)
+
+
+@contextmanager
+def merged(tmp_path, *layers):
+    """The merged tree of `layers`, each the bytes of a tar or (name, content) pairs."""
+    files = []
+    try:
+        for number, layer in enumerate(layers):
+            data = layer if isinstance(layer, bytes) else tar(layer)
+            path = tmp_path / f"layer{number}"
+            # Not at the beginning of its file, as in an archive.
+            path.write_bytes(b"x" * 700 + data)
+            fd = os.open(path, os.O_RDONLY)
+            files.append(LayerFile(fd, 700, len(data), what=f"layer {number}"))
+        yield merge_layers(files)
+    finally:
+        for file in files:
+            os.close(file.fd)
+
+
+def show(tree):
+    """What is in the tree, by name: a file's content, a symlink's target, None for directories."""
+    found = {}
+    for path, node, _ in tree.walk():
+        if node.type == REGULAR:
+            found[path] = tree.read(node).decode()
+        elif node.type == SYMLINK:
+            found[path] = f"-> {node.linkname}"
+        else:
+            found[path] = None
+    return {path: value for path, value in found.items() if path}
+
+
+@pytest.fixture
+def shown(tmp_path):
+    def show_merged(*layers):
+        with merged(tmp_path, *layers) as tree:
+            return show(tree)
+
+    return show_merged
+
+
+@pytest.fixture
+def refused(tmp_path):
+    def check(*layers, words):
+        with pytest.raises(UserError) as caught, merged(tmp_path, *layers):
+            pass
+        message = str(caught.value)
+        assert message.startswith(f"layer {len(layers) - 1}")
+        assert "\n" not in message
+        for word in words:
+            assert word in message
+
+    return check
+
+
+# What a layer brings
+
+
+def test_a_node_has_what_the_layer_says(tmp_path):
+    header = tarfile.TarInfo("bin/sh")
+    header.mode, header.uid, header.gid, header.mtime = 0o4755, 12, 34, 56
+    header.uname, header.gname = "some", "group"
+    header.size = 3
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        archive.addfile(header, io.BytesIO(b"abc"))
+    with merged(tmp_path, out.getvalue()) as tree:
+        node = tree.find("bin/sh")
+        assert (node.type, node.mode, node.mtime) == (REGULAR, 0o4755, 56)
+        assert node.owner == Owner(12, 34, "some", "group")
+        assert tree.read(node) == b"abc"
+        fd, offset, size = tree.location(node)
+        assert os.pread(fd, size, offset) == b"abc"
+
+
+def test_parents_that_no_layer_names_are_directories_of_root(tmp_path):
+    with merged(tmp_path, [("a/b/c", b"x")]) as tree:
+        for path in ("", "a", "a/b"):
+            node = tree.find(path)
+            assert (node.type, node.mode, node.owner) == (DIRECTORY, 0o755, Owner(0, 0))
+
+
+def test_parents_that_only_lower_layers_name_stay_as_they_are(tmp_path):
+    with merged(tmp_path, [("a", directory(0o700, uid=5))], [("a/b", b"x")]) as tree:
+        assert tree.find("a").mode == 0o700
+        assert tree.find("a").owner.uid == 5
+
+
+def test_the_root_itself_may_be_named(tmp_path):
+    with merged(tmp_path, [("./", directory(0o711)), ("./a", b"x")]) as tree:
+        assert tree.root.mode == 0o711
+        assert list(show(tree)) == ["a"]
+
+
+def test_special_files(tmp_path):
+    with merged(
+        tmp_path,
+        [
+            ("c", special(tarfile.CHRTYPE, devmajor=1, devminor=3)),
+            ("b", special(tarfile.BLKTYPE, devmajor=8, devminor=0)),
+            ("f", special(tarfile.FIFOTYPE)),
+        ],
+    ) as tree:
+        assert (tree.find("c").type, tree.find("c").device) == (CHARACTER_DEVICE, (1, 3))
+        assert (tree.find("b").type, tree.find("b").device) == (BLOCK_DEVICE, (8, 0))
+        assert (tree.find("f").type, tree.find("f").device) == (FIFO, None)
+
+
+def test_a_symlink_has_the_mode_of_symlinks(tmp_path):
+    with merged(tmp_path, [("l", special(tarfile.SYMTYPE, linkname="x", mode=0o644))]) as tree:
+        assert tree.find("l").mode == 0o777
+
+
+def test_extended_attributes_are_kept_as_bytes(tmp_path):
+    header = tarfile.TarInfo("ping")
+    header.pax_headers = {
+        "SCHILY.xattr.user.note": "hi",
+        "SCHILY.xattr.security.capability": "\1\0\0\2\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    }
+    with merged(tmp_path, [("ping", header)]) as tree:
+        assert tree.find("ping").xattrs == (
+            ("security.capability", bytes([1, 0, 0, 2, 0, 0x20]) + bytes(14)),
+            ("user.note", b"hi"),
+        )
+
+
+def test_names_come_sorted_by_bytes_and_parents_first(shown):
+    names = ["b/x", "b-c", "b.d", "é", "𝄞", "\udcff", "Z", "a/ü"]
+    found = list(shown([(name, b"") for name in names]))
+    top = sorted({name.partition("/")[0] for name in names}, key=os.fsencode)
+    assert [name for name in found if "/" not in name] == top
+    assert found.index("b/x") == found.index("b") + 1
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_names_in_every_format(shown, format):
+    name = "/".join(["d" * 60] * 3)
+    target = "t" * 90
+    found = shown(tar([(name, b"x"), ("l", link(target))], format=format))
+    assert found[name] == "x"
+    assert found["l"] == f"-> {target}"
+
+
+def test_names_that_are_not_utf8(shown):
+    assert shown([("a\udcff", b"x")]) == {"a\udcff": "x"}
+
+
+# Layers on one another
+
+
+def test_a_file_of_an_upper_layer_counts(shown):
+    assert shown([("a", b"old"), ("b", b"b")], [("a", b"new")]) == {"a": "new", "b": "b"}
+
+
+def test_the_last_of_the_same_name_counts(shown):
+    assert shown([("a", b"1"), ("./a", b"2"), ("/a", b"3")]) == {"a": "3"}
+
+
+def test_a_directory_named_again_keeps_its_contents(tmp_path):
+    with merged(
+        tmp_path, [("d", directory(0o755)), ("d/x", b"x")], [("d", directory(0o700, uid=7))]
+    ) as tree:
+        assert show(tree) == {"d": None, "d/x": "x"}
+        assert (tree.find("d").mode, tree.find("d").owner.uid) == (0o700, 7)
+
+
+def test_a_file_in_the_place_of_a_directory(shown):
+    assert shown([("d/x", b"x")], [("d", b"file")]) == {"d": "file"}
+
+
+def test_a_directory_in_the_place_of_a_file(shown):
+    assert shown([("d", b"file")], [("d", directory()), ("d/x", b"x")]) == {"d": None, "d/x": "x"}
+
+
+def test_a_directory_in_the_place_of_a_link(shown):
+    below = [("usr/lib/x", b"x"), ("lib", link("usr/lib"))]
+    found = shown(below, [("lib", directory()), ("lib/y", b"y")])
+    assert found["lib"] is None
+    assert found["lib/y"] == "y"
+    assert "usr/lib/y" not in found
+
+
+def test_a_link_in_the_place_of_a_directory(shown):
+    found = shown([("lib/x", b"x"), ("usr", directory())], [("lib", link("usr"))])
+    assert found == {"lib": "-> usr", "usr": None}
+
+
+# Whiteouts
+
+
+def test_a_whiteout_hides_a_file_of_a_lower_layer(shown):
+    assert shown([("d/a", b""), ("d/b", b"b")], [("d/.wh.a", b"")]) == {"d": None, "d/b": "b"}
+
+
+def test_a_whiteout_hides_a_directory_with_all_that_is_below(shown):
+    assert shown([("d/e/f", b""), ("x", b"x")], [(".wh.d", b"")]) == {"x": "x"}
+
+
+def test_a_whiteout_of_what_is_not_there(shown):
+    assert shown([("a", b"a")], [(".wh.b", b"")]) == {"a": "a"}
+
+
+def test_a_whiteout_does_not_follow_the_link_that_it_hides(shown):
+    assert shown([("d/a", b"a"), ("l", link("d"))], [(".wh.l", b"")]) == {"d": None, "d/a": "a"}
+
+
+def test_a_whiteout_below_a_link(shown):
+    found = shown([("d/a", b"a"), ("d/b", b"b"), ("l", link("d"))], [("l/.wh.a", b"")])
+    assert found == {"d": None, "d/b": "b", "l": "-> d"}
+
+
+@pytest.mark.parametrize("names", [(".wh.a", "a"), ("a", ".wh.a")])
+def test_a_whiteout_hides_nothing_of_its_own_layer(shown, names):
+    assert shown([("a", b"old")], [(name, b"new") for name in names]) == {"a": "new"}
+
+
+@pytest.mark.parametrize("names", [(".wh.d", "d/new"), ("d/new", ".wh.d")])
+def test_a_directory_that_is_replaced(shown, names):
+    assert shown([("d/old", b"old")], [(name, b"new") for name in names]) == {
+        "d": None,
+        "d/new": "new",
+    }
+
+
+def test_what_was_hidden_may_come_again(shown):
+    assert shown([("a", b"1")], [(".wh.a", b"")], [("a", b"3")]) == {"a": "3"}
+
+
+@pytest.mark.parametrize("names", [("d/.wh..wh..opq", "d/new"), ("d/new", "d/.wh..wh..opq")])
+def test_an_opaque_directory_hides_what_lower_layers_have_in_it(shown, names):
+    lower = [("d/old", b""), ("d/e/old", b""), ("x", b"x")]
+    assert shown(lower, [(name, b"new") for name in names]) == {"d": None, "d/new": "new", "x": "x"}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_opaque_directory_keeps_what_its_layer_has_further_below(shown, first):
+    opaque, new = ("d/.wh..wh..opq", b""), ("d/e/new", b"new")
+    found = shown([("d/e/old", b"")], [opaque, new] if first else [new, opaque])
+    assert found == {"d": None, "d/e": None, "d/e/new": "new"}
+
+
+def test_an_opaque_root(shown):
+    assert shown([("a", b""), ("d/b", b"")], [(".wh..wh..opq", b""), ("c", b"c")]) == {"c": "c"}
+
+
+def test_an_opaque_directory_keeps_a_hard_link_to_what_it_hides(shown):
+    found = shown([("d/a", b"a")], [("d/b", hard("d/a")), ("d/.wh..wh..opq", b"")])
+    assert found == {"d": None, "d/b": "a"}
+
+
+def test_what_aufs_left_behind_is_no_file_of_the_image(shown):
+    layer = [
+        (".wh..wh.aufs", b""),
+        (".wh..wh.orph/x", b""),
+        (".wh..wh.plnk/1.2", b"content"),
+        ("bin/a", hard(".wh..wh.plnk/1.2")),
+    ]
+    assert shown(layer) == {"bin": None, "bin/a": "content"}
+
+
+@pytest.mark.parametrize("name", [".wh.", ".wh..", ".wh...", "d/.wh.."])
+def test_a_whiteout_of_no_file_is_refused(refused, name):
+    refused([("d/x", b""), (name, b"")], words=["whiteout of no file", name])
+
+
+def test_a_file_below_a_whiteout_is_refused(refused):
+    refused([("d/.wh.x/y", b"")], words=["/d/.wh.x/y lies below the whiteout .wh.x"])
+
+
+# Hard links
+
+
+def test_hard_links_are_one_node(tmp_path):
+    with merged(tmp_path, [("a", b"x"), ("b/c", hard("a")), ("d", hard("./b/c"))]) as tree:
+        assert tree.find("a") is tree.find("b/c") is tree.find("d")
+        links = {path: link for path, node, link in tree.walk() if node.type == REGULAR}
+        assert links == {"a": None, "b/c": "a", "d": "a"}
+
+
+def test_a_hard_link_to_a_file_of_a_lower_layer(tmp_path):
+    with merged(tmp_path, [("a", b"x")], [("b", hard("/a"))]) as tree:
+        assert tree.find("a") is tree.find("b")
+        assert show(tree) == {"a": "x", "b": "x"}
+
+
+def test_a_hard_link_outlives_the_name_that_it_was_made_of(shown):
+    assert shown([("a", b"x"), ("b", hard("a"))], [(".wh.a", b"")]) == {"b": "x"}
+    assert shown([("a", b"x"), ("b", hard("a"))], [("a", b"y")]) == {"a": "y", "b": "x"}
+
+
+def test_a_hard_link_to_a_symlink_is_the_symlink(shown):
+    assert shown([("l", link("x")), ("m", hard("l"))]) == {"l": "-> x", "m": "-> x"}
+
+
+def test_a_hard_link_through_a_linked_directory(shown):
+    found = shown([("d/a", b"a"), ("l", link("/d")), ("b", hard("l/a"))])
+    assert found["b"] == "a"
+
+
+def test_a_hard_link_that_would_lead_out_stops_at_the_root(shown):
+    assert shown([("a", b"a"), ("b", hard("../../a"))]) == {"a": "a", "b": "a"}
+
+
+@pytest.mark.parametrize("target", ["missing", "../../etc/passwd", "d/missing", "", "/", "f/x"])
+def test_a_hard_link_to_nothing_is_refused(refused, target):
+    layer = [("d/x", b""), ("f", b""), ("b", hard(target))]
+    refused(layer, words=["/b is a hard link to ", "which is not in the image"])
+
+
+def test_a_hard_link_to_itself_is_refused(refused):
+    refused([("a", b""), ("a", hard("a"))], words=["/a is a hard link to a, which is not"])
+
+
+def test_a_hard_link_to_a_directory_is_refused(refused):
+    refused(
+        [("d/x", b""), ("e", hard("d"))], words=["/e is a hard link to d, which is a directory"]
+    )
+
+
+# Names that would lead elsewhere
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/x", "/etc/x", "a/../../etc/x", "//etc//./x", "/../etc/x"]
+)
+def test_names_stay_within_the_root(shown, name):
+    assert shown([(name, b"x")]) == {"etc": None, "etc/x": "x"}
+
+
+@pytest.mark.parametrize("target", ["/d", "d", "./d/", "../../d", "/../d", "m"])
+def test_links_among_parents_are_followed_within_the_root(shown, target):
+    found = shown([("d", directory()), ("m", link("d")), ("l", link(target)), ("l/x", b"x")])
+    assert found["d/x"] == "x"
+    assert found["l"] == f"-> {target}"
+
+
+def test_links_of_a_lower_layer_are_followed(shown):
+    found = shown([("usr/lib/a", b""), ("lib", link("usr/lib"))], [("lib/b", b"b")])
+    assert found["usr/lib/b"] == "b"
+
+
+def test_directories_are_made_below_a_link(shown):
+    assert shown([("d", directory()), ("l", link("d")), ("l/a/b", b"x")])["d/a/b"] == "x"
+
+
+def test_a_link_that_changes_between_two_files_counts_for_each(shown):
+    layer = [
+        ("d", directory()),
+        ("e", directory()),
+        ("l", link("d")),
+        ("l/x", b"1"),
+        ("l", link("e")),
+        ("l/x", b"2"),
+    ]
+    found = shown(layer)
+    assert (found["d/x"], found["e/x"]) == ("1", "2")
+
+
+def test_a_directory_that_goes_between_two_files(shown):
+    layer = [("d/a", b"1"), ("d", b"file"), ("d", directory()), ("d/b", b"2")]
+    assert shown(layer) == {"d": None, "d/b": "2"}
+
+
+@pytest.mark.parametrize("target", ["missing", "/etc", "../..//missing/x", "d/missing"])
+def test_a_file_below_a_link_to_nothing_is_refused(refused, target):
+    refused([("d", directory()), ("l", link(target)), ("l/x", b"")], words=["/l/x lies below"])
+
+
+def test_a_file_below_a_loop_of_links_is_refused(refused):
+    refused([("a", link("b")), ("b", link("a")), ("a/x", b"")], words=["40 symbolic links"])
+
+
+@pytest.mark.parametrize("name", ["f/x", "f/x/y", "l/x"])
+def test_a_file_below_a_file_is_refused(refused, name):
+    refused(
+        [("f", b""), ("l", link("f")), (name, b"")], words=[f"/{name} lies below f", "no directory"]
+    )
+
+
+@pytest.mark.parametrize("content", [b"x", link("/etc")])
+def test_a_root_that_is_no_directory_is_refused(refused, content):
+    refused([(".", content)], words=["the root directory is a "])
+
+
+# What no file system takes
+
+
+@pytest.mark.parametrize(
+    "name", ["a/" * 10_000 + "x", "a" * 256, "é" * 128, "d/" + "a" * 256 + "/x", "a/" * 2048 + "x"]
+)
+def test_a_name_that_is_too_long_is_refused(refused, name):
+    refused([(name, b"")], words=["longer than Linux takes"])
+
+
+def test_the_longest_name_is_taken(shown):
+    name = "/".join(["n" * 255] * 15)
+    assert list(shown([(name, b"")]))[-1] == name
+
+
+def test_links_that_lead_ever_deeper_are_refused(refused):
+    step = "/".join(["s" * 200] * 10)
+    layer = []
+    start = ""
+    for number in range(10):
+        layer += [(f"{start}{step}", directory()), (f"l{number}", link(f"{start}{step}"))]
+        start = f"l{number}/"
+    refused(layer, words=["deeper than a name in Linux can say"])
+
+
+def test_a_deep_tree_needs_no_recursion(tmp_path):
+    depth = 1900
+    deep = "/".join(["d"] * depth)
+    with merged(tmp_path, [(deep, directory())], [(f"{deep}/x", b"x")]) as tree:
+        assert len(list(tree.walk())) == depth + 2
+    with merged(tmp_path, [(f"{deep}/x", b"")], [("d/.wh..wh..opq", b"")]) as tree:
+        assert show(tree) == {"d": None}
+
+
+@pytest.mark.parametrize("uid", [-1, 1 << 32])
+def test_an_owner_that_cannot_be_is_refused(refused, uid):
+    refused(
+        tar([("a", b"")], format=tarfile.GNU_FORMAT, uid=uid), words=["impossible owner", str(uid)]
+    )
+
+
+def test_a_sparse_file_is_refused(refused):
+    refused([("a", special(tarfile.GNUTYPE_SPARSE))], words=["/a is a sparse file", "--sparse"])
+
+
+def test_an_unknown_type_is_refused(refused):
+    refused([("a", special(b"Z"))], words=["/a is of the unknown type b'Z'"])
+
+
+def test_a_symlink_without_a_target_is_refused(refused):
+    refused([("a", link(""))], words=["/a is a symbolic link whose target"])
+
+
+# Damage
+
+
+def test_an_empty_layer(shown):
+    assert shown(b"") == {}
+    assert shown(bytes(1024)) == {}
+
+
+def test_a_layer_cut_off_at_any_byte_is_one_clear_line_or_has_whole_files(tmp_path):
+    data = tar(
+        [("d", directory()), ("d/a" * 40, b"a" * 600), ("é", b"b" * 100)],
+        format=tarfile.PAX_FORMAT,
+        padded=False,
+    )
+    data += bytes(-len(data) % 512)
+    whole = 0
+    for size in range(len(data)):
+        try:
+            with merged(tmp_path, data[:size]) as tree:
+                for content in show(tree).values():
+                    assert content in (None, "a" * 600, "b" * 100)
+                whole += 1
+        except UserError as error:
+            assert "layer 0 is cut off after" in str(error)
+    # The ends of members, after their content or anywhere in the padding, are ends of archives.
+    assert whole < len(data) / 2
+
+
+def test_a_damaged_layer_is_one_clear_line(refused):
+    data = bytearray(tar([("a", b"x")]))
+    data[3] ^= 1
+    refused(bytes(data), words=["is damaged", "bad checksum"])
+
+
+# Cost
+
+
+def test_a_tree_takes_little_memory(tmp_path):
+    names = [f"usr/share/d{number // 20}/file-{number}" for number in range(20_000)]
+    data = tar([(name, b"") for name in names], mtime=1_700_000_000)
+    path = tmp_path / "layer"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        layer = LayerFile(file.fileno(), 0, len(data), what="layer")
+        del data
+        tracemalloc.start()
+        tree = merge_layers([layer])
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(list(tree.walk())) == 20_000 + 1000 + 3
+        assert used < 500 * 21_000
