@@ -4,27 +4,20 @@ The output is a directory with `layer.tar` and `checksum`, its SHA-256 in
 hexadecimal and a newline.
 """
 
-import hashlib
 import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from builders import arguments
 from builders.closure.graph import read_graph
-from builders.console.errors import warn
-from builders.elf.static import static_programs
+from builders.rootfs.fakeroot import enter_fakeroot
 from builders.rootfs.links import link_tree
 from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
-from builders.rootfs.nix_database import write_database
-from builders.rootfs.scripts import Environment, check
-from builders.tar.sinks import FileSink
-from builders.tar.tree_layer import Owner, write_tree_layer
-
-MTIME: Final = 315532800
-"""1980-01-01: the time that nixpkgs' stdenv gives to whatever has none, and so the reference's."""
+from builders.rootfs.nix_database import add_database
+from builders.rootfs.scripts import Environment, check, warn_of_static_programs
+from builders.tar.sinks import FileSink, sha256
+from builders.tar.tree_layer import MTIME, Owner, write_tree_layer
 
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""
@@ -74,54 +67,26 @@ def main(argv: list[str]) -> None:
     for path in given.contents:
         link_tree(path, root)
     if given.include_nix_db:
-        add_database(given, root)
+        add_database(
+            root,
+            read_graph(given.contents_closure),
+            gc_roots=given.contents,
+            time=MTIME,
+            nix_store=given.nix_store,
+        )
     if given.extra_commands:
         environment.run(
             "extraCommands", given.extra_commands, directory=root, image=given.image_name
         )
     os.mkdir(build.out)
     if given.fake_root_commands:
-        enter_fakeroot(given)
+        enter_fakeroot(
+            given.fakeroot,
+            given.fakeroot_path,
+            [given.python, "-I", "-B", given.library, "customisation_layer", _SESSION],
+        )
     else:
         pack(build.out, root, given, owner=Owner(0, 0))
-
-
-def add_database(given: Arguments, root: str) -> None:
-    """Write the Nix database of the closure of `contents` into `root`."""
-    print("Generating the nix database...")
-    warn("only the Nix database of the topmost layer that has one is seen in a container")
-    if given.nix_store is None:
-        raise ValueError("includeNixDB without nix_store")
-    write_database(
-        root,
-        read_graph(given.contents_closure),
-        gc_roots=given.contents,
-        time=MTIME,
-        nix_store=given.nix_store,
-    )
-
-
-def enter_fakeroot(given: Arguments) -> None:
-    """Run this script again inside of a fakeroot session: what it packs is what fakeroot says."""
-    # The real chown would only be refused, and inside of the sandbox's user
-    # namespace with EINVAL, which an unpatched fakeroot takes for a failure.
-    environment = {**os.environ, "PATH": given.fakeroot_path, "FAKEROOTDONTTRYCHOWN": "1"}
-    status = subprocess.call(
-        [
-            given.fakeroot,
-            "--",
-            given.python,
-            "-I",
-            "-B",
-            given.library,
-            "customisation_layer",
-            _SESSION,
-        ],
-        env=environment,
-    )
-    if status:
-        # The session has said why.
-        sys.exit(status)
 
 
 def run_as_root(given: Arguments, root: str, environment: Environment) -> None:
@@ -139,16 +104,21 @@ def run_as_root(given: Arguments, root: str, environment: Environment) -> None:
             Bind("/dev"),
             *([Bind("/sys")] if os.path.isdir("/sys") else []),
         ]
-        with mountpoints(root, [*(bind.path for bind in binds), "/proc", "/sys"]):
-            status = call_in_chroot(root, environment.command(program), binds=binds)
+        with mountpoints(
+            root, [*(bind.path for bind in binds), "/proc", "/sys"], attribute="enableFakechroot"
+        ):
+            status = call_in_chroot(
+                root, environment.command(program), binds=binds, attribute="enableFakechroot"
+            )
         check(status, attribute=attribute, image=given.image_name)
     finally:
-        for word, path in static_programs(script, environment.search_path(), root=root):
-            warn(
-                f"in docker image {given.image_name}: {attribute} names {word}, which is "
-                f"statically linked ({path}): fakeroot can't see its chown, chmod or mknod; "
-                "use a dynamically linked program for these"
-            )
+        warn_of_static_programs(
+            script,
+            environment.search_path(),
+            root=root,
+            attribute=attribute,
+            image=given.image_name,
+        )
 
 
 def pack(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
@@ -162,7 +132,5 @@ def pack(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
         sink = FileSink(file.fileno())
         write_tree_layer(sink, root, mtime=MTIME, owner=owner, exclude=exclude)
         sink.flush()
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with open(os.path.join(out, "checksum"), "w", encoding="ascii") as file:
-        file.write(f"{digest}\n")
+    with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
+        checksum.write(f"{sha256(path)}\n")

@@ -12,6 +12,8 @@ let
     compressors = callPackage ./compressors.nix { };
     containerConfig = callPackage ./container-config.nix { };
     imageName = callPackage ./image-name.nix { };
+    scripts = callPackage ./scripts.nix { };
+    storePaths = callPackage ./store-paths.nix { };
   };
 
   dockerTools = {
@@ -19,6 +21,10 @@ let
     streamLayeredImage = lib.makeOverridable (callPackage ./stream-layered-image.nix { });
     buildLayeredImage = lib.makeOverridable (callPackage ./build-layered-image.nix { });
     buildLayeredImageWithNixDb = callPackage ./build-layered-image-with-nix-db.nix { };
+
+    # Images of one new layer
+    buildImage = lib.makeOverridable (callPackage ./build-image.nix { });
+    buildImageWithNixDb = callPackage ./build-image-with-nix-db.nix { };
 
     # Environment helpers
     binSh = callPackage ./bin-sh.nix { };

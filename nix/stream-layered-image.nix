@@ -8,21 +8,10 @@
   go,
   imageName,
   runtimeShell,
-  stdenvNoCC,
+  scripts,
+  storePaths,
   writeText,
 }:
-let
-  # describe :: value -> string, for error messages
-  describe =
-    value:
-    {
-      int = "an int";
-      string = "the string \"${value}\"";
-      list = "a list";
-      set = "a set";
-    }
-    .${builtins.typeOf value} or "a ${builtins.typeOf value}";
-in
 arguments.strict "streamLayeredImage" (
   {
     name,
@@ -47,7 +36,7 @@ arguments.strict "streamLayeredImage" (
     meta ? { },
   }:
   assert lib.assertMsg (lib.isInt maxLayers)
-    "in docker image ${name}: maxLayers must be a number, not ${describe maxLayers}";
+    "in docker image ${name}: maxLayers must be a number, not ${storePaths.describe maxLayers}";
   assert lib.assertMsg (maxLayers > 1)
     "in docker image ${name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
   let
@@ -55,15 +44,10 @@ arguments.strict "streamLayeredImage" (
     fullName = imageName.imageName name;
     storeDir = builtins.storeDir;
 
-    contentsList = map (
-      item:
-      if
-        lib.isPath item || item ? outPath || (lib.isString item && lib.hasPrefix storeDir item)
-      then
-        "${item}"
-      else
-        throw "in docker image ${name}: contents must be paths or derivations, not ${describe item}"
-    ) (lib.toList contents);
+    contentsList = storePaths.list {
+      image = name;
+      attribute = "contents";
+    } contents;
 
     checkedConfig = containerConfig.check name config;
 
@@ -88,24 +72,12 @@ arguments.strict "streamLayeredImage" (
           enable_fakechroot = enableFakechroot;
           include_nix_db = includeNixDB;
           store_dir = storeDir;
-          shell = "${buildPackages.bash}/bin/bash";
-          stdenv = "${stdenvNoCC}";
-          fakeroot = "${buildPackages.fakeroot}/bin/fakeroot";
-          # fakeroot is a shell script that finds these in PATH.
-          fakeroot_path = lib.makeBinPath [
-            buildPackages.coreutils
-            buildPackages.gnused
-            buildPackages.util-linux
-          ];
-          python = build.interpreter;
-          library = build.library;
-          nix_store = if includeNixDB then "${buildPackages.nix}/bin/nix-store" else null;
-        };
-        # The sandbox's setup script makes PATH of these for the user's scripts.
-        nativeBuildInputs = [ buildPackages.fakeroot ];
+        }
+        // scripts.arguments { inherit includeNixDB; };
       }
-      // lib.optionalAttrs (includeNixDB && contentsList != [ ]) {
-        exportReferencesGraph.contents_closure = contentsList;
+      // scripts.attributes {
+        inherit includeNixDB;
+        contents = contentsList;
       }
     );
 

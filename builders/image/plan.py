@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from builders.image.archive import BaseLayer
+from builders.tar.closure_layer import Closure
 from builders.tar.header import Stamp
 
 NOW: Final = "now"
@@ -32,11 +33,15 @@ class StoreLayer:
 
 @dataclass(frozen=True)
 class CustomisationLayer:
-    """The layer that the scripts made: `path` is its tar, with hexadecimal SHA-256 and bytes."""
+    """The layer that the scripts made, with its hexadecimal SHA-256 and bytes.
+
+    `path` is its tar. In a layer of buildImage, store paths follow (`closure`).
+    """
 
     path: str
     digest: str
     size: int
+    closure: Closure | None = None
 
 
 @dataclass(frozen=True)

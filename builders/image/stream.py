@@ -21,6 +21,7 @@ from builders.image.archive import BaseLayer, read_layers
 from builders.image.config import archive_manifest, image_config
 from builders.image.layering import hash_layers
 from builders.image.plan import NOW, Base, Plan
+from builders.tar.closure_layer import write_closure_layer
 from builders.tar.header import RECORD, REGULAR, Entry, end_of_archive, padding, pax_header
 from builders.tar.helpers import Helpers
 from builders.tar.sinks import FileSink, copy_file
@@ -187,7 +188,10 @@ class _Archive:
         self._begin(f"Creating layer {self._number + 1} with customisation...")
         name = f"{layer.digest}/layer.tar"
         if self._member(name, layer.size):
-            copy_file(self._sink, layer.path, layer.size)
+            if layer.closure:
+                write_closure_layer(self._sink, layer.path, layer.closure)
+            else:
+                copy_file(self._sink, layer.path, layer.size)
             self._end(layer.size)
         return name
 

@@ -9,7 +9,7 @@ from builders.console.errors import die
 
 
 @contextmanager
-def mountpoints(root: str, paths: Sequence[str]) -> Iterator[None]:
+def mountpoints(root: str, paths: Sequence[str], *, attribute: str) -> Iterator[None]:
     """Make the directories `paths` (absolute names inside of `root`); remove them afterwards.
 
     What was there before stays, and so does what was put into them meanwhile.
@@ -27,9 +27,9 @@ def mountpoints(root: str, paths: Sequence[str]) -> Iterator[None]:
                 except FileExistsError:
                     if not stat.S_ISDIR(os.lstat(at).st_mode):
                         die(
-                            f"enableFakechroot needs {at[len(root) :]} as a directory to mount "
-                            f"{path} on, but contents or extraCommands make something else of it",
-                            hint="leave it out of contents",
+                            f"{attribute} needs {at[len(root) :]} as a directory to mount "
+                            f"{path} on, but the image has something else there",
+                            hint="leave it out, or make it in a later layer",
                         )
         yield
     finally:

@@ -16,6 +16,7 @@ from builders.console.errors import UserError
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWPID: Final = 0x20000000
+CLONE_NEWNET: Final = 0x40000000
 MS_BIND: Final = 0x1000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x40000
@@ -34,15 +35,23 @@ class Bind:
     recursive: bool = True
 
 
-def call_in_chroot(root: str, command: Sequence[str], *, binds: Sequence[Bind]) -> int:
+def call_in_chroot(
+    root: str,
+    command: Sequence[str],
+    *,
+    binds: Sequence[Bind],
+    attribute: str,
+    network: bool = True,
+) -> int:
     """Run `command` as root of a chroot at `root`; return its exit status.
 
     The chroot has `binds` and a /proc of its own processes, for as long as the
     command runs: everything happens in user, mount and pid namespaces that end
     with it. The directories to mount on must exist. The ipc namespace stays
-    shared, since fakeroot talks to its daemon through System V message queues.
+    shared, since fakeroot talks to its daemon through System V message queues. The network is the
+    build's, or none.
 
-    Raises `UserError` where the system allows no user namespaces.
+    Raises `UserError`, which names `attribute`, where the system allows no user namespaces.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -51,7 +60,7 @@ def call_in_chroot(root: str, command: Sequence[str], *, binds: Sequence[Bind]) 
     if child == 0:
         os.close(reader)
         try:
-            _become_root_of_namespaces()
+            _become_root_of_namespaces(0 if network else CLONE_NEWNET)
             _in_child(root, command, binds)
         except OSError as error:
             os.write(writer, f"{error.filename or 'namespaces'}: {error.strerror}".encode())
@@ -63,7 +72,7 @@ def call_in_chroot(root: str, command: Sequence[str], *, binds: Sequence[Bind]) 
     _, status = os.waitpid(child, 0)
     if failure:
         raise UserError(
-            f"can't set up the chroot for enableFakechroot ({failure})",
+            f"can't set up the chroot for {attribute} ({failure})",
             hint="allow user namespaces on the build machine: sysctl user.max_user_namespaces "
             "above 0, and kernel.unprivileged_userns_clone=1 or "
             "kernel.apparmor_restrict_unprivileged_userns=0 where they exist",
@@ -71,9 +80,9 @@ def call_in_chroot(root: str, command: Sequence[str], *, binds: Sequence[Bind]) 
     return os.waitstatus_to_exitcode(status)
 
 
-def _become_root_of_namespaces() -> None:
+def _become_root_of_namespaces(more: int) -> None:
     uid, gid = _real_ids()
-    _unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID)
+    _unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | more)
     # Without this an unprivileged process may not write its gid_map (user_namespaces(7)).
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"0 {uid} 1")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from builders.closure.graph import Graph
-from builders.console.errors import UserError
+from builders.console.errors import UserError, warn
 
 
 def registration(graph: Graph) -> str:
@@ -24,6 +24,17 @@ def registration(graph: Graph) -> str:
         lines += [node.path, node.nar_hash, str(node.nar_size), "", str(len(references))]
         lines += references
     return "".join(f"{line}\n" for line in lines)
+
+
+def add_database(
+    root: str, graph: Graph, *, gc_roots: Sequence[str], time: int, nix_store: str | None
+) -> None:
+    """Write the database, and say so: includeNixDB, as images have it."""
+    print("Generating the nix database...")
+    warn("only the Nix database of the topmost layer that has one is seen in a container")
+    if nix_store is None:
+        raise ValueError("includeNixDB without nix_store")
+    write_database(root, graph, gc_roots=gc_roots, time=time, nix_store=nix_store)
 
 
 def write_database(

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from builders.console.errors import die
+from builders.console.errors import die, warn
+from builders.elf.static import static_programs
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,15 @@ def check(status: int, *, attribute: str, image: str) -> None:
         f"in docker image {image}: {attribute} failed with {how}",
         hint=f"see its output above (a line of it is shown as '{attribute}: line N')",
     )
+
+
+def warn_of_static_programs(
+    script: str, search_path: Sequence[str], *, root: str, attribute: str, image: str
+) -> None:
+    """Warn of each program that `script` names and that fakeroot can't see."""
+    for word, path in static_programs(script, search_path, root=root):
+        warn(
+            f"in docker image {image}: {attribute} names {word}, which is "
+            f"statically linked ({path}): fakeroot can't see its chown, chmod or mknod; "
+            "use a dynamically linked program for these"
+        )

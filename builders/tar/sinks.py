@@ -41,18 +41,31 @@ class Sink(Protocol):
         """Take the open `file`, which has `size` bytes; `path` names it in errors."""
 
 
-def copy_file(sink: Sink, path: str, size: int) -> None:
-    """Write the file at `path` to `sink`.
+def copy_file(sink: Sink, path: str, size: int, *, whole: bool = True) -> None:
+    """Write the file at `path` to `sink`, or only its first `size` bytes where not `whole`.
 
     Raises `UserError` where it can't be read or has not `size` bytes.
     """
     file = _open(path)
     try:
-        if os.fstat(file).st_size != size:
+        found = os.fstat(file).st_size
+        if found < size or (whole and found != size):
             changed(path, size)
-        sink.copy(file, size, path)
+        if size >= sink.copy_from:
+            sink.copy(file, size, path)
+        else:
+            data = os.read(file, size)
+            if len(data) != size:
+                changed(path, size)
+            sink.write(data)
     finally:
         os.close(file)
+
+
+def sha256(path: str) -> str:
+    """Return the SHA-256 of the file at `path`, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class HashSink:

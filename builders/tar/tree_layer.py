@@ -16,6 +16,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from builders.console.errors import die, warn
 from builders.tar.header import (
@@ -31,16 +32,21 @@ from builders.tar.header import (
 from builders.tar.sinks import Sink, copy_file
 from builders.tar.walk import walk
 
+MTIME: Final = 315532800
+"""1980-01-01: the time that nixpkgs' stdenv gives to whatever has none, and so the reference's."""
+
 IGNORED_XATTRS = ("security.selinux",)
 """Attributes that the host's kernel puts on every file, and not the image's author."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Numeric owner of every entry of a layer, in place of what the files have."""
+    """Owner of every entry of a layer, in place of what the files have."""
 
     uid: int
     gid: int
+    uname: str = ""
+    gname: str = ""
 
 
 def write_tree_layer(
@@ -90,8 +96,10 @@ def _entries(
             mode=stat.S_IMODE(status.st_mode),
             uid=status.st_uid if owner is None else owner.uid,
             gid=status.st_gid if owner is None else owner.gid,
+            uname=owner.uname if owner else "",
+            gname=owner.gname if owner else "",
             mtime=mtime,
-            xattrs=_xattrs(path),
+            xattrs=xattrs_of(path),
         )
         if kind == REGULAR:
             entry = replace(entry, size=status.st_size)
@@ -102,7 +110,8 @@ def _entries(
         yield path, entry
 
 
-def _xattrs(path: str) -> tuple[tuple[str, bytes], ...]:
+def xattrs_of(path: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the extended attributes of `path` that belong into a layer, sorted by name."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError as error:

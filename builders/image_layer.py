@@ -1,0 +1,189 @@
+"""Builds the layer of buildImage: `copyToRoot`, and what the scripts make of it.
+
+The output is a directory with `layer.tar`, `checksum` (its SHA-256 in
+hexadecimal and a newline), `json` (configuration, which keeps the store paths
+that it names in the closure) and `VERSION`, which is `1.0`.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from builders import arguments
+from builders.closure.graph import read_graph
+from builders.image.archive import read_base_image
+from builders.image.layer_files import open_layers
+from builders.rootfs.copies import Copier
+from builders.rootfs.fakeroot import enter_fakeroot
+from builders.rootfs.merged import MergedTree, merge_layers
+from builders.rootfs.nix_database import add_database
+from builders.rootfs.root_scripts import RootScript
+from builders.rootfs.scripts import Environment
+from builders.tar.sinks import FileSink, sha256
+from builders.tar.tree_layer import MTIME, Owner, write_tree_layer
+
+_SESSION: Final = "session"
+"""The argument that tells this script that it runs inside of a fakeroot session."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What image_layer takes.
+
+    Names are those of buildImage's attributes. Programs, `stdenv` and `library` are as for
+    customisation_layer; `root_path` is PATH for runAsRoot. `contents_closure` is the graph of
+    copyToRoot, for the Nix database.
+    """
+
+    image_name: str
+    architecture: str
+    config: dict[str, Any] | None
+    created: str
+    from_image: str | None
+    from_image_name: str | None
+    from_image_tag: str | None
+    copy_to_root: list[str]
+    keep_contents_dirlinks: bool
+    extra_commands: str
+    run_as_root: str | None
+    uid: int
+    gid: int
+    include_nix_db: bool
+    store_dir: str
+    shell: str
+    stdenv: str
+    fakeroot: str
+    fakeroot_path: str
+    root_path: str
+    python: str
+    library: str
+    nix_store: str | None
+    contents_closure: list[dict[str, Any]] = field(default_factory=list)
+
+
+def main(argv: list[str]) -> None:
+    """Build the layer; with the argument `session`, the part of it inside of fakeroot."""
+    build = arguments.load()
+    given = build.arguments(Arguments)
+    os.umask(0o022)
+    root = os.path.join(build.top, "root")
+    environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
+    if argv == [_SESSION]:
+        pack(build.out, run_as_root(given, build, environment), owner=None)
+        return
+
+    os.mkdir(build.out)
+    write_metadata(build.out, given)
+    if given.run_as_root is not None:
+        enter_fakeroot(
+            given.fakeroot,
+            given.fakeroot_path,
+            [given.python, "-I", "-B", given.library, "image_layer", _SESSION],
+        )
+        return
+    os.mkdir(root, 0o755)
+    copier = copy_to(root, given)
+    extra_commands(root, given, environment)
+    copier.finish()
+    pack(build.out, root, owner=owner_of(given.uid, given.gid))
+
+
+def copy_to(root: str, given: Arguments) -> Copier:
+    """Copy copyToRoot, and the Nix database of its closure, into `root`."""
+    copier = Copier(root, keep_dirlinks=given.keep_contents_dirlinks)
+    for path in given.copy_to_root:
+        print(f"Adding {path}", flush=True)
+        copier.add(path)
+    if given.include_nix_db:
+        add_database(
+            root,
+            read_graph(given.contents_closure),
+            gc_roots=given.copy_to_root,
+            time=MTIME,
+            nix_store=given.nix_store,
+        )
+    return copier
+
+
+def extra_commands(root: str, given: Arguments, environment: Environment) -> None:
+    """Run extraCommands in `root`."""
+    if given.extra_commands:
+        environment.run(
+            "extraCommands", given.extra_commands, directory=root, image=given.image_name
+        )
+
+
+def run_as_root(given: Arguments, build: arguments.Build, environment: Environment) -> str:
+    """Run runAsRoot over base image and copyToRoot; return the directory of what it changed."""
+    script = RootScript(
+        given.run_as_root or "",
+        image=given.image_name,
+        top=build.top,
+        shell=given.shell,
+        path=given.root_path,
+        store_dir=given.store_dir,
+    )
+    if given.from_image:
+        print("Unpacking base image...", flush=True)
+        image = read_base_image(
+            given.from_image,
+            name=given.from_image_name,
+            tag=given.from_image_tag,
+            architecture=given.architecture,
+            jobs=build.cores,
+            spool=os.path.join(build.top, "base.tar"),
+        )
+        what = f"fromImage {given.from_image}"
+        with open_layers(image, directory=build.top, what=what) as layers:
+            base = merge_layers(layers)
+            return changes_of(script, base, given, environment)
+    return changes_of(script, None, given, environment)
+
+
+def changes_of(
+    script: RootScript, base: MergedTree | None, given: Arguments, environment: Environment
+) -> str:
+    """Return the directory of what copyToRoot and `script` change of `base`."""
+    root = script.unpack(base)
+    copier = copy_to(root, given)
+    script.run()
+    copier.finish()
+    layer = script.changes(base)
+    extra_commands(layer, given, environment)
+    return layer
+
+
+def owner_of(uid: int, gid: int) -> Owner:
+    """Return an owner, with the only name that is the same everywhere."""
+    return Owner(
+        uid,
+        gid,
+        uname="root" if uid == 0 else "",
+        gname="root" if gid == 0 else "",
+    )
+
+
+def write_metadata(out: str, given: Arguments) -> None:
+    """Write what lies beside the layer."""
+    document = {
+        "architecture": given.architecture,
+        "config": given.config,
+        "created": given.created,
+        "os": "linux",
+    }
+    with open(os.path.join(out, "json"), "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    with open(os.path.join(out, "VERSION"), "w", encoding="ascii") as file:
+        file.write("1.0")
+
+
+def pack(out: str, root: str, *, owner: Owner | None) -> None:
+    """Write the layer of `root` and its checksum to the output."""
+    path = os.path.join(out, "layer.tar")
+    with open(path, "wb", buffering=0) as file:
+        sink = FileSink(file.fileno())
+        write_tree_layer(sink, root, mtime=MTIME, owner=owner)
+        sink.flush()
+    with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
+        checksum.write(f"{sha256(path)}\n")

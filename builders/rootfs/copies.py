@@ -1,0 +1,186 @@
+"""Copies of trees: how `copyToRoot` gets into the root of an image.
+
+What rsync -a does with -k, or with -K: owners are root's, modes are kept, hard
+links become files of their own. With -k a symlink to a directory is copied as
+that directory. With -K it stays a symlink, and where an earlier tree brought a
+symlink to a directory, a later one's directory of that name goes where it
+leads. Source: the manual page rsync(1).
+"""
+
+import filecmp
+import os
+import stat
+from typing import Final
+
+from builders.console.errors import UserError, die, warn
+
+_WRITABLE: Final = 0o200
+_MOST_LINKS: Final = 40
+"""As many as the kernel follows in one name (path_resolution(7))."""
+
+
+class Copier:
+    """Copies trees into the directory `root`, one over the other.
+
+    `keep_dirlinks` is rsync's -K, else it is -k. Directories stay writable until `finish`, since
+    later trees and scripts add to them.
+    """
+
+    def __init__(self, root: str, *, keep_dirlinks: bool) -> None:
+        self._root = root
+        self._keep_dirlinks = keep_dirlinks
+        self._origin: dict[str, str] = {}
+        self._modes: dict[str, int] = {}
+
+    def add(self, source: str) -> None:
+        """Copy what is in the directory `source`, or the file itself.
+
+        Raises `UserError` where it does not exist, leads in a circle, or where it and what is there
+        already exclude each other.
+        """
+        if not os.path.lexists(source):
+            die(f"copyToRoot: {source} does not exist", hint="check the path")
+        if os.path.isdir(source):
+            self._directory(source, self._root)
+        else:
+            self._entry(source, os.path.join(self._root, os.path.basename(source)))
+
+    def finish(self) -> None:
+        """Give directories the modes of their trees, but where a script changed them."""
+        for path, mode in reversed(self._modes.items()):
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == mode | _WRITABLE:
+                os.chmod(path, mode)
+
+    def _directory(self, source: str, target: str) -> None:
+        """Copy what is in `source` into the existing directory `target`."""
+        # Of each directory on the way down what it really is, to notice circles.
+        first = os.stat(source)
+        pending = [(source, target, frozenset({(first.st_dev, first.st_ino)}))]
+        while pending:
+            here, there, above = pending.pop()
+            status = os.stat(here)
+            if there != self._root:
+                self._modes[there] = stat.S_IMODE(status.st_mode)
+                os.chmod(there, stat.S_IMODE(status.st_mode) | _WRITABLE)
+            with os.scandir(here) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    path = os.path.join(there, entry.name)
+                    if not entry.is_dir(follow_symlinks=not self._keep_dirlinks):
+                        self._entry(entry.path, path)
+                        continue
+                    below = entry.stat()
+                    identity = (below.st_dev, below.st_ino)
+                    if identity in above:
+                        die(
+                            f"copyToRoot: {entry.path} leads back to a directory that it is in",
+                            hint="remove that link, or set keepContentsDirlinks = true",
+                        )
+                    pending.append((entry.path, self._make(path, entry.path), above | {identity}))
+
+    def _make(self, path: str, source: str) -> str:
+        """Make the directory `path` where it is missing; return where it really is."""
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            os.mkdir(path)
+            self._origin[path] = source
+            return path
+        if stat.S_ISDIR(mode):
+            return path
+        if stat.S_ISLNK(mode) and self._keep_dirlinks:
+            real = self._inside(path)
+            if os.path.isdir(real):
+                return real
+        self._warn_replaced(path, source, "as a directory")
+        os.unlink(path)
+        os.mkdir(path)
+        self._origin[path] = source
+        return path
+
+    def _inside(self, path: str) -> str:
+        """Return where `path` leads to, every symlink taken as one inside of the image."""
+        real = self._root
+        pending = os.path.relpath(path, self._root).split("/")[::-1]
+        links = 0
+        while pending:
+            name = pending.pop()
+            if name in ("", "."):
+                continue
+            if name == "..":
+                real = os.path.dirname(real) if real != self._root else real
+                continue
+            step = os.path.join(real, name)
+            if not os.path.islink(step):
+                real = step
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                die(f"copyToRoot: the symlink {path} leads in a circle", hint="leave it out")
+            target = os.readlink(step)
+            if target.startswith("/"):
+                real = self._root
+            pending += target.split("/")[::-1]
+        return real
+
+    def _entry(self, source: str, path: str) -> None:
+        """Copy what is no directory, in place of what is there."""
+        status = os.lstat(source)
+        if os.path.lexists(path):
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                other = self._origin.get(path, "another tree")
+                die(
+                    f"copyToRoot: {source} is no directory, but {other} brings a directory as "
+                    f"/{os.path.relpath(path, self._root)}",
+                    hint="leave out one of them",
+                )
+            if not _same(source, path):
+                self._warn_replaced(path, source, "with other content")
+            os.unlink(path)
+        self._origin[path] = source
+        if stat.S_ISLNK(status.st_mode):
+            os.symlink(os.readlink(source), path)
+        elif stat.S_ISREG(status.st_mode):
+            _copy_file(source, path, stat.S_IMODE(status.st_mode))
+        else:
+            die(
+                f"copyToRoot: {source} is neither a file nor a directory nor a symlink",
+                hint="make it in runAsRoot or extraCommands",
+            )
+
+    def _warn_replaced(self, path: str, source: str, what: str) -> None:
+        warn(
+            f"copyToRoot: {self._origin.get(path, 'the tree before')} and {source} both bring "
+            f"/{os.path.relpath(path, self._root)}, the latter {what}; the latter is in the image"
+        )
+
+
+def _same(one: str, other: str) -> bool:
+    if os.path.islink(one) and os.path.islink(other):
+        return os.readlink(one) == os.readlink(other)
+    if os.path.islink(one) or os.path.islink(other):
+        return False
+    return filecmp.cmp(one, other, shallow=False)
+
+
+def _copy_file(source: str, path: str, mode: int) -> None:
+    try:
+        reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise UserError(
+            f"copyToRoot: can't read {source}: {error.strerror}",
+            hint="make it readable for the build user",
+        ) from None
+    try:
+        writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            while os.sendfile(writer, reader, None, 1 << 30):
+                pass
+            os.fchmod(writer, mode)
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)

@@ -1,0 +1,136 @@
+"""Builds the image of buildImage: the base image's layers, and one with all that is new."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from builders import arguments
+from builders.closure.graph import read_graph
+from builders.compression.produce import compress_output
+from builders.image.archive import BaseImage, read_base_image
+from builders.image.config import base_history, overlay_config
+from builders.image.layer_files import open_layers
+from builders.image.plan import Base, CustomisationLayer, Plan
+from builders.image.stream import stream_image
+from builders.image_plan import output_hash, parse_date
+from builders.rootfs.merged import MergedTree, merge_layers
+from builders.tar.closure_layer import Closure, end_of_entries, hash_closure_layer
+from builders.tar.tree_layer import MTIME
+from builders.tar.walk import walk
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What single_layer_image takes.
+
+    Names are those of buildImage's attributes. `tag` None stands for the hash of the output path;
+    `layer` is the output of builders.image_layer, `closure` its closure; `date` the program of
+    coreutils.
+    """
+
+    image_name: str
+    tag: str | None
+    architecture: str
+    config: dict[str, Any] | None
+    created: str
+    from_image: str | None
+    from_image_name: str | None
+    from_image_tag: str | None
+    layer: str
+    store_dir: str
+    compressor: str
+    compression_level: int | None
+    date: str
+    closure: list[dict[str, Any]] = field(default_factory=list)
+
+
+def main(_: list[str]) -> None:
+    """Write the archive to the output."""
+    build = arguments.load()
+    given = build.arguments(Arguments)
+    base = None
+    closure = sorted(path for path in read_graph(given.closure) if path != given.layer)
+    if given.from_image:
+        base = read_base_image(
+            given.from_image,
+            name=given.from_image_name,
+            tag=given.from_image_tag,
+            architecture=given.architecture,
+            jobs=build.cores,
+            spool=os.path.join(build.top, "base.tar"),
+        )
+        what = f"fromImage {given.from_image}"
+        with open_layers(base, directory=build.top, what=what) as layers:
+            layer = make_layer(given, closure, merge_layers(layers))
+    else:
+        layer = make_layer(given, closure, None)
+    plan = make_plan(given, layer, base, out=build.out)
+
+    def stream(output: int) -> None:
+        # Nix gives builders a terminal, but shows and keeps their output as lines.
+        stream_image(plan, output, jobs=build.cores, moving=False)
+
+    with open(build.out, "wb") as target:
+        compress_output(
+            stream,
+            target,
+            compressor=given.compressor,
+            level=given.compression_level,
+            threads=build.cores,
+        )
+
+
+def make_layer(
+    given: Arguments, closure: list[str], lower: MergedTree | None
+) -> CustomisationLayer:
+    """Return the layer: the tree, and the paths of `closure` that `lower` lacks."""
+    path = os.path.join(given.layer, "layer.tar")
+    paths = [store_path for store_path in closure if not (lower and has(lower, store_path))]
+    store = given.store_dir.strip("/")
+    parents = []
+    if paths and not (lower and lower.find(store)):
+        parts = store.split("/")
+        parents = ["/".join(parts[: number + 1]) for number in range(len(parts))]
+    appended = Closure(
+        paths=tuple(paths),
+        parents=tuple(parents),
+        offset=end_of_entries(path),
+        mtime=MTIME,
+    )
+    digest, size = hash_closure_layer(path, appended)
+    return CustomisationLayer(path=path, digest=digest, size=size, closure=appended)
+
+
+def has(lower: MergedTree, store_path: str) -> bool:
+    """Whether all files of the store path `store_path` are in `lower`."""
+    return all(lower.find(path.lstrip("/")) for path, _ in walk(store_path))
+
+
+def make_plan(
+    given: Arguments, layer: CustomisationLayer, base: BaseImage | None, *, out: str
+) -> Plan:
+    """Return the plan of the image."""
+    return Plan(
+        repo_tag=f"{given.image_name}:{given.tag or output_hash(out)}",
+        architecture=given.architecture,
+        created=parse_date(given.created, attribute="created", date=given.date),
+        mtime=MTIME,
+        uid=0,
+        gid=0,
+        uname="root",
+        gname="root",
+        store_dir=given.store_dir,
+        config=overlay_config(base.config.get("config") or {}, given.config)
+        if base
+        else given.config,
+        base=Base(
+            path=base.path,
+            compression=base.compression,
+            layers=base.layers,
+            history=base_history(base),
+        )
+        if base
+        else None,
+        store_layers=(),
+        customisation_layer=layer,
+    )
