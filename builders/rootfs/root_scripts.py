@@ -9,6 +9,8 @@ what differs afterwards becomes a tree of its own. Deletions are whiteouts
 import os
 import shlex
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -99,7 +101,6 @@ class RootScript:
             )
         binds = [
             Bind(self._top, recursive=False),
-            Bind(self._store_dir),
             Bind("/dev"),
             *([Bind("/sys")] if os.path.isdir("/sys") else []),
         ]
@@ -107,13 +108,16 @@ class RootScript:
         if not os.path.lexists(temporary):
             os.mkdir(temporary)
             os.chmod(temporary, 0o1777)
-        mounts = [*(bind.path for bind in binds), "/proc", "/sys"]
+        mounts = [*(bind.path for bind in binds), self._store_dir, "/proc", "/sys"]
         try:
-            with mountpoints(self._root, mounts, attribute=_ATTRIBUTE):
+            with (
+                mountpoints(self._root, mounts, attribute=_ATTRIBUTE),
+                _store(self._root, self._store_dir) as store,
+            ):
                 status = call_in_chroot(
                     self._root,
                     [self._shell, "-e", program],
-                    binds=binds,
+                    binds=[*binds, *store],
                     attribute=_ATTRIBUTE,
                     network=False,
                 )
@@ -234,6 +238,41 @@ class RootScript:
         # Written, or only touched: a file that is the same again needs no place in the layer.
         node = base.find(path) if base else None
         return node is None or not _same_content(base, node, os.path.join(self._root, path))
+
+
+@contextmanager
+def _store(root: str, store_dir: str) -> Iterator[list[Bind]]:
+    """Give the mounts by which the build's store paths are in the tree's store."""
+    target = root + store_dir
+    own = set(os.listdir(target))
+    if not own:
+        yield [Bind(store_dir)]
+        return
+    # The base image has a store. Its paths must be seen, too, so each of the others is mounted by
+    # itself; the sandbox, where each is a mount, leaves no other way.
+    made = []
+    binds = []
+    try:
+        for entry in os.scandir(store_dir):
+            if entry.name in own:
+                continue
+            place = os.path.join(target, entry.name)
+            made.append(place)
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), place)
+                continue
+            if entry.is_dir():
+                os.mkdir(place)
+            else:
+                _touch(place)
+            binds.append(Bind(entry.path))
+        yield binds
+    finally:
+        for place in made:
+            if os.path.isdir(place) and not os.path.islink(place):
+                os.rmdir(place)
+            else:
+                os.unlink(place)
 
 
 def _same_content(base: MergedTree | None, node: object, path: str) -> bool:
