@@ -2,6 +2,12 @@
 # `nix-build -A examples.NAME`, and `examples/run NAME` to see it run.
 { callPackage }:
 {
+  # buildImage
+  redis = callPackage ./redis.nix { };
+  hello-run-as-root = callPackage ./hello-run-as-root.nix { };
+  hello-extra-commands = callPackage ./hello-extra-commands.nix { };
+  hello-created-now = callPackage ./hello-created-now.nix { };
+  nginx = callPackage ./nginx.nix { };
   # buildLayeredImage
   hello = callPackage ./hello.nix { };
   # streamLayeredImage
@@ -10,6 +16,8 @@
   exploring-layers-without-store-paths = callPackage ./exploring-layers-without-store-paths.nix { };
   config-closure = callPackage ./config-closure.nix { };
   # Environment helpers
+  env-helpers = callPackage ./env-helpers.nix { };
+  shadow-basic = callPackage ./shadow-basic.nix { };
   env-helpers-layered = callPackage ./env-helpers-layered.nix { };
   shadow-basic-layered = callPackage ./shadow-basic-layered.nix { };
 }
