@@ -1,6 +1,7 @@
 """buildImage and runAsRoot on real base images, as containers see the result."""
 
 import io
+import json
 import pathlib
 import tarfile
 
@@ -34,9 +35,7 @@ print(json.dumps(files))
 
 
 def show(docker: Docker, image, *paths):
-    """Facts about all files below `paths`, from a container; Python and its store come from here."""
-    import json
-
+    """Facts about all files below `paths`, from a container; its Python comes from here."""
     python = build("pkgs.python3")
     options = ["--volume=/nix/store:/nix/store:ro"]
     result = docker.run(

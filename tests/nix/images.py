@@ -16,7 +16,8 @@ let
   pkgs = import <nixpkgs> {{ }};
   dockerTools = import {REPOSITORY} {{ inherit pkgs; }};
   inherit (pkgs) lib bash coreutils hello runCommand symlinkJoin writeTextDir;
-  inherit (dockerTools) buildImage buildImageWithNixDb buildLayeredImage buildLayeredImageWithNixDb streamLayeredImage;
+  inherit (dockerTools) buildImage buildImageWithNixDb;
+  inherit (dockerTools) buildLayeredImage buildLayeredImageWithNixDb streamLayeredImage;
 in
 """
 
