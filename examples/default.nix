@@ -15,6 +15,11 @@
   exploring-layers = callPackage ./exploring-layers.nix { };
   exploring-layers-without-store-paths = callPackage ./exploring-layers-without-store-paths.nix { };
   config-closure = callPackage ./config-closure.nix { };
+  # buildNixShellImage, streamNixShellImage
+  nix-shell-hello = callPackage ./nix-shell-hello.nix { };
+  nix-shell-hello-stream = callPackage ./nix-shell-hello-stream.nix { };
+  nix-shell-extending-build-inputs = callPackage ./nix-shell-extending-build-inputs.nix { };
+  nix-shell-adding-shell-hook = callPackage ./nix-shell-adding-shell-hook.nix { };
   # Environment helpers
   env-helpers = callPackage ./env-helpers.nix { };
   shadow-basic = callPackage ./shadow-basic.nix { };

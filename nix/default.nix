@@ -9,6 +9,7 @@ let
   internals = {
     arguments = callPackage ./arguments.nix { };
     build = callPackage ./build.nix { };
+    compressedImage = callPackage ./compressed-image.nix { };
     compressors = callPackage ./compressors.nix { };
     containerConfig = callPackage ./container-config.nix { };
     imageName = callPackage ./image-name.nix { };
@@ -25,6 +26,10 @@ let
     # Images of one new layer
     buildImage = lib.makeOverridable (callPackage ./build-image.nix { });
     buildImageWithNixDb = callPackage ./build-image-with-nix-db.nix { };
+
+    # Images as nix-shell
+    streamNixShellImage = callPackage ./stream-nix-shell-image.nix { };
+    buildNixShellImage = callPackage ./build-nix-shell-image.nix { };
 
     # Environment helpers
     binSh = callPackage ./bin-sh.nix { };

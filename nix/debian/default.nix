@@ -79,6 +79,15 @@ let
       inherit (self.stdenv) hostPlatform buildPlatform targetPlatform;
 
       bashInteractive = self.bash;
+      # A derivation of stdenv's, since its own is what documentation overrides.
+      hello = self.stdenv.mkDerivation {
+        pname = "hello";
+        inherit (base.hello) version;
+        src = base.hello;
+        dontUnpack = true;
+        installPhase = "cp -r $src $out";
+        meta.mainProgram = "hello";
+      };
       runtimeShell = shell;
       gcc = self.callPackage ./cc.nix { inherit platform; };
       go.GOARCH = self.stdenv.hostPlatform.go.GOARCH;

@@ -17,6 +17,7 @@ let
   dockerTools = import {REPOSITORY} {{ inherit pkgs; }};
   inherit (pkgs) lib bash coreutils hello runCommand symlinkJoin writeTextDir;
   inherit (dockerTools) buildImage buildImageWithNixDb;
+  inherit (dockerTools) buildNixShellImage streamNixShellImage;
   inherit (dockerTools) buildLayeredImage buildLayeredImageWithNixDb streamLayeredImage;
 in
 """

@@ -1,0 +1,30 @@
+# buildNixShellImage: streamNixShellImage's image as a compressed file in the store.
+{
+  lib,
+  arguments,
+  compressedImage,
+  streamNixShellImage,
+}:
+let
+  own = {
+    compressor = true;
+    compressionLevel = true;
+    meta = true;
+  };
+in
+arguments.strict "buildNixShellImage" (
+  lib.setFunctionArgs (
+    args:
+    let
+      stream = streamNixShellImage (removeAttrs args (lib.attrNames own));
+    in
+    compressedImage (
+      builtins.intersectAttrs own args
+      // {
+        name = "${args.drv.name}-env";
+        image = args.name or "${args.drv.name}-env";
+        inherit stream;
+      }
+    )
+  ) (lib.functionArgs streamNixShellImage // own)
+)
