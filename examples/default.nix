@@ -20,6 +20,13 @@
   nix-shell-hello-stream = callPackage ./nix-shell-hello-stream.nix { };
   nix-shell-extending-build-inputs = callPackage ./nix-shell-extending-build-inputs.nix { };
   nix-shell-adding-shell-hook = callPackage ./nix-shell-adding-shell-hook.nix { };
+  # exportImage
+  export-image-hello = callPackage ./export-image-hello.nix { };
+  export-image-importing-docker = callPackage ./export-image-importing-docker.nix { };
+  export-image-naming = callPackage ./export-image-naming.nix { };
+  export-image-from-image-path = callPackage ./export-image-from-image-path.nix { };
+  # mergeImages
+  merge-images = callPackage ./merge-images.nix { };
   # Environment helpers
   env-helpers = callPackage ./env-helpers.nix { };
   shadow-basic = callPackage ./shadow-basic.nix { };

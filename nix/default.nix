@@ -12,6 +12,7 @@ let
     compressedImage = callPackage ./compressed-image.nix { };
     compressors = callPackage ./compressors.nix { };
     containerConfig = callPackage ./container-config.nix { };
+    imageFile = callPackage ./image-file.nix { };
     imageName = callPackage ./image-name.nix { };
     scripts = callPackage ./scripts.nix { };
     storePaths = callPackage ./store-paths.nix { };
@@ -30,6 +31,10 @@ let
     # Images as nix-shell
     streamNixShellImage = callPackage ./stream-nix-shell-image.nix { };
     buildNixShellImage = callPackage ./build-nix-shell-image.nix { };
+
+    # From images to other files
+    exportImage = callPackage ./export-image.nix { };
+    mergeImages = callPackage ./merge-images.nix { };
 
     # Environment helpers
     binSh = callPackage ./bin-sh.nix { };

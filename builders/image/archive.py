@@ -105,13 +105,15 @@ class BaseImage:
     builders.compression.streams. `layers` are the lowest first, and the same one
     may come again. `config` is the whole image configuration (OCI image
     specification, "Image Configuration"); its `config` and `history` are null or absent where the
-    image has none. `repo_tags` are the names that the archive gives the image.
+    image has none, and `config_json` the bytes it came from, whose digest is the image's ID.
+    `repo_tags` are the names that the archive gives the image.
     """
 
     path: str
     compression: str
     layers: tuple[BaseLayer, ...]
     config: Mapping[str, Any]
+    config_json: bytes
     repo_tags: tuple[str, ...]
 
 
@@ -127,8 +129,8 @@ def read_base_image(
     """Return the image in the archive at `path`, all of whose layers are found and hashed.
 
     The archive is uncompressed or compressed with gzip, zstd, xz or bzip2. Where
-    it holds several images, `name` and `tag` together choose one; if either is
-    None, it is the first one that manifest.json names. An OCI archive without
+    it holds several images, `name` and `tag` choose one, neither without the
+    other; else it is the first one that manifest.json names. An OCI archive without
     manifest.json has no first one: there `architecture` (as in GOARCH) decides
     between those that are left. A compressed archive is read once, in constant
     memory; of an uncompressed one only headers, JSON and the layers in question
@@ -148,27 +150,52 @@ def read_base_image(
             image = _choose_oci(archive, name=name, tag=tag, architecture=architecture)
         else:
             raise _no_image(archive)
-        config = _read_config(archive, image)
-        return BaseImage(
-            path=archive.path,
-            compression=archive.compression,
-            layers=_read_layers(archive, image, config),
-            config=config,
-            repo_tags=image.repo_tags,
-        )
+        return _read_image(archive, image)
+
+
+def read_images(
+    path: str, *, what: str, architecture: str | None = None, jobs: int = 1
+) -> tuple[BaseImage, ...]:
+    """Return all images in the archive at `path`, in its own order.
+
+    As `read_base_image`, with `what` for the subject of errors. Of an OCI
+    archive without manifest.json, where one name may stand for an image for
+    each of several architectures, it is the one for `architecture`.
+    """
+    with _open_archive(path, jobs=jobs, what=what) as archive:
+        if MANIFEST in archive.members:
+            images = _docker_images(archive)
+        elif INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end:
+            images = _oci_images(archive, architecture=architecture)
+        else:
+            raise _no_image(archive)
+        return tuple(_read_image(archive, image) for image in images)
+
+
+def _read_image(archive: "_Archive", image: "_Image") -> BaseImage:
+    config, config_json = _read_config(archive, image)
+    return BaseImage(
+        path=archive.path,
+        compression=archive.compression,
+        layers=_read_layers(archive, image, config),
+        config=config,
+        config_json=config_json,
+        repo_tags=image.repo_tags,
+    )
 
 
 def read_layers(
-    path: str, compression: str, layers: Iterable[BaseLayer]
+    path: str, compression: str, layers: Iterable[BaseLayer], *, what: str | None = None
 ) -> Iterator[tuple[BaseLayer, Iterator[bytes]]]:
     """Yield each of `layers` with its bytes, in pieces of 1 MiB or less.
 
-    `path` and `compression` are the archive's, as `read_base_image` gave them. In a
+    `path` and `compression` are the archive's, as `read_base_image` gave them, and `what` is its
+    name in errors. In a
     compressed archive the layers have to be in ascending order of their offsets, each once.
     What is not read of a layer's bytes before the next layer is asked for is passed over. Raises
     `UserError` where the archive has become another one or can't be read.
     """
-    what = f"fromImage {path}"
+    what = what or f"fromImage {path}"
     if compression == NONE:
         with open_file(path, what=what) as (fd, size):
             for layer in layers:
@@ -225,8 +252,10 @@ class _Archive(Protocol):
 
 
 @contextmanager
-def _open_archive(path: str, *, jobs: int, spool: str | None = None) -> Iterator[_Archive]:
-    what = f"fromImage {path}"
+def _open_archive(
+    path: str, *, jobs: int, spool: str | None = None, what: str | None = None
+) -> Iterator[_Archive]:
+    what = what or f"fromImage {path}"
     if os.path.exists(os.path.join(path, OCI_LAYOUT)):
         die(
             f"{what} is a directory, not an archive",
@@ -260,6 +289,7 @@ class _PlainArchive:
         self.members: dict[str, Member] = {}
         self._fd = fd
         self._jobs = jobs
+        self._digests: dict[int, LayerDigest] = {}
         first = FileRange(fd, 0, size, what=what).read(BLOCK)
         _refuse_foreign(first, what=what)
         scan = Scan(Tape(FileRange(fd, 0, size, what=what), what=what))
@@ -272,16 +302,18 @@ class _PlainArchive:
         return content.read_all(member.size)
 
     def digests(self, layers: Sequence[Member]) -> list[LayerDigest]:
-        distinct = {layer.offset: layer for layer in layers}
+        known = self._digests
+        distinct = {layer.offset: layer for layer in layers if layer.offset not in known}
         # Hashing and decompressing let go of the interpreter, so threads are enough. The largest
         # first: what is left at the end is small enough to even out.
         order = sorted(distinct.values(), key=lambda layer: layer.size, reverse=True)
         with ThreadPoolExecutor(max(self._jobs, 1)) as pool:
             pending = {layer.offset: pool.submit(self._digest, layer) for layer in order}
             try:
-                return [pending[layer.offset].result() for layer in layers]
+                known |= {offset: digest.result() for offset, digest in pending.items()}
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+        return [known[layer.offset] for layer in layers]
 
     def _digest(self, layer: Member) -> LayerDigest:
         return digest_layer(self._range(layer), what=f"{self.what}: layer {layer.name}")
@@ -471,8 +503,8 @@ def _missing(archive: _Archive, wanted: str) -> UserError:
 # Its documents
 
 
-def _document(archive: _Archive, name: str, *, wanted: str) -> tuple[Any, str]:
-    """Return the JSON in the member `name`, and its hexadecimal SHA-256."""
+def _document(archive: _Archive, name: str, *, wanted: str) -> tuple[Any, bytes]:
+    """Return the JSON in the member `name`, and its bytes."""
     member = _resolve(archive, name, wanted=wanted)
     if member.size > _DOCUMENT_LIMIT:
         die(
@@ -484,7 +516,7 @@ def _document(archive: _Archive, name: str, *, wanted: str) -> tuple[Any, str]:
     try:
         if data is None:
             raise ValueError("it does not start like it")
-        return json.loads(data), hashlib.sha256(data).hexdigest()
+        return json.loads(data), data
     except json.JSONDecodeError as error:
         reason = f"line {error.lineno} column {error.colno}: {error.msg}"
     except RecursionError:
@@ -586,14 +618,36 @@ def _docker_images(archive: _Archive) -> list[_Image]:
 def _choose_docker(
     archive: _Archive, images: Sequence[_Image], *, name: str | None, tag: str | None
 ) -> _Image:
+    held = [repo_tag for image in images for repo_tag in image.repo_tags]
+    _check_pair(archive, held, name=name, tag=tag)
     if name is None or tag is None:
         return images[0]
-    wanted = _familiar(f"{name}:{tag}")
+    wanted = familiar(f"{name}:{tag}")
     for image in images:
-        if wanted in map(_familiar, image.repo_tags):
+        if wanted in map(familiar, image.repo_tags):
             return image
-    held = [repo_tag for image in images for repo_tag in image.repo_tags]
     raise _no_such_image(archive, f"{name}:{tag}", held)
+
+
+def _check_pair(
+    archive: _Archive, held: Sequence[str], *, name: str | None, tag: str | None
+) -> None:
+    """Raise `UserError` where of `name` and `tag` only one is given."""
+    if (name is None) == (tag is None):
+        return
+    given, other = (
+        ("fromImageName", "fromImageTag")
+        if tag is None
+        else (
+            "fromImageTag",
+            "fromImageName",
+        )
+    )
+    die(
+        f"{archive.what}: {given} is given without {other}; it holds "
+        + (", ".join(held) or "images without a name"),
+        hint="set both to choose one, or neither to take its first one",
+    )
 
 
 def _no_such_image(archive: _Archive, wanted: str, held: Sequence[str]) -> UserError:
@@ -606,7 +660,7 @@ def _no_such_image(archive: _Archive, wanted: str, held: Sequence[str]) -> UserE
     )
 
 
-def _familiar(reference: str) -> str:
+def familiar(reference: str) -> str:
     """Return an image's name as Docker's users know it: without its default registry."""
     for prefix in ("docker.io/library/", "index.docker.io/library/", "docker.io/"):
         if reference.startswith(prefix):
@@ -634,20 +688,15 @@ class _Descriptor:
 def _choose_oci(
     archive: _Archive, *, name: str | None, tag: str | None, architecture: str | None
 ) -> _Image:
-    document, _ = _document(archive, INDEX, wanted=f"its {INDEX}")
-    all_found = list(
-        _descriptors(archive, _Value(document, f"{archive.what}: {INDEX}"), None, depth=1)
-    )
-    if not all_found:
-        die(f"{archive.what}: {INDEX} names no image", hint=REMAKE)
-    # containerd writes the index of all platforms also where it exports one of them.
-    held = [image for image in all_found if f"blobs/sha256/{image.digest}" in archive.members]
+    all_found = _oci_descriptors(archive)
+    held = _held(archive, all_found)
     found = held or all_found
+    _check_pair(archive, [str(image) for image in held], name=name, tag=tag)
     if name is not None and tag is not None:
         # skopeo and docker buildx may note the tag alone.
-        wanted = (_familiar(f"{name}:{tag}"), tag)
+        wanted = (familiar(f"{name}:{tag}"), tag)
         found = [
-            image for image in found if image.reference and _familiar(image.reference) in wanted
+            image for image in found if image.reference and familiar(image.reference) in wanted
         ]
         if not found:
             raise _no_such_image(archive, f"{name}:{tag}", [str(image) for image in held])
@@ -660,11 +709,57 @@ def _choose_oci(
             hint="choose one with fromImageName and fromImageTag, or copy one into an archive "
             "of its own with 'skopeo copy'",
         )
-    chosen = found[0]
-    manifest = _oci_document(archive, chosen.digest)
-    references = (image.reference for image in all_found if image.digest == chosen.digest)
+    return _oci_image(archive, found[0].digest, all_found)
+
+
+def _oci_images(archive: _Archive, *, architecture: str | None) -> list[_Image]:
+    """Return all images of an OCI layout, of each name the one for `architecture`."""
+    all_found = _oci_descriptors(archive)
+    found = _held(archive, all_found) or all_found
+    by_reference: dict[str | None, list[_Descriptor]] = {}
+    for image in found:
+        by_reference.setdefault(image.reference, []).append(image)
+    digests: dict[str, None] = {}
+    for reference, images in by_reference.items():
+        choice = {image.digest: image for image in images}
+        if reference is not None and len(choice) > 1:
+            choice = {
+                digest: image
+                for digest, image in choice.items()
+                if _architecture(archive, image) == architecture
+            }
+            if len(choice) != 1:
+                die(
+                    f"{archive.what} holds several images: {', '.join(map(str, images))}",
+                    hint="copy one into an archive of its own with 'skopeo copy'",
+                )
+        digests |= dict.fromkeys(choice)
+    return [_oci_image(archive, digest, all_found) for digest in digests]
+
+
+def _oci_descriptors(archive: _Archive) -> list[_Descriptor]:
+    """Return the images that the index of an OCI layout names; there is at least one."""
+    document, _ = _document(archive, INDEX, wanted=f"its {INDEX}")
+    index = _Value(document, f"{archive.what}: {INDEX}")
+    found = list(_descriptors(archive, index, None, depth=1))
+    if not found:
+        die(f"{archive.what}: {INDEX} names no image", hint=REMAKE)
+    return found
+
+
+def _held(archive: _Archive, found: Sequence[_Descriptor]) -> list[_Descriptor]:
+    """Return those of `found` that the archive holds.
+
+    containerd writes the index of all platforms also where it exports one of them.
+    """
+    return [image for image in found if f"blobs/sha256/{image.digest}" in archive.members]
+
+
+def _oci_image(archive: _Archive, digest: str, found: Sequence[_Descriptor]) -> _Image:
+    manifest = _oci_document(archive, digest)
+    references = (image.reference for image in found if image.digest == digest)
     return _Image(
-        source=f"blobs/sha256/{chosen.digest}",
+        source=f"blobs/sha256/{digest}",
         config=f"blobs/sha256/{manifest['config']['digest'].digest()}",
         layers=tuple(
             f"blobs/sha256/{layer['digest'].digest()}" for layer in manifest["layers"].elements()
@@ -713,7 +808,8 @@ def _architecture(archive: _Archive, image: _Descriptor) -> str | None:
 
 def _oci_document(archive: _Archive, digest: str) -> _Value:
     name = f"blobs/sha256/{digest}"
-    document, found = _document(archive, name, wanted=f"{INDEX} needs {name}")
+    document, data = _document(archive, name, wanted=f"{INDEX} needs {name}")
+    found = hashlib.sha256(data).hexdigest()
     if found != digest:
         _wrong_digest(archive, name, found)
     return _Value(document, f"{archive.what}: {name}")
@@ -729,10 +825,11 @@ def _wrong_digest(archive: _Archive, name: str, found: str) -> NoReturn:
 # The image
 
 
-def _read_config(archive: _Archive, image: _Image) -> Mapping[str, Any]:
-    """Return the image configuration, the shape of all that is used of it checked."""
+def _read_config(archive: _Archive, image: _Image) -> tuple[Mapping[str, Any], bytes]:
+    """Return the image configuration, the shape of all that is used of it checked, and as bytes."""
     wanted = f"{image.source} names configuration {image.config}"
-    document, found = _document(archive, image.config, wanted=wanted)
+    document, data = _document(archive, image.config, wanted=wanted)
+    found = hashlib.sha256(data).hexdigest()
     by_digest = _CONFIG_BY_DIGEST.fullmatch(image.config)
     if by_digest and by_digest[1] != found:
         _wrong_digest(archive, image.config, found)
@@ -740,7 +837,7 @@ def _read_config(archive: _Archive, image: _Image) -> Mapping[str, Any]:
     properties = config.properties()
     config["config"].or_else({})["Env"].strings()
     config["history"].or_else([]).elements()
-    return properties
+    return properties, data
 
 
 def _read_layers(

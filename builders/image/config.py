@@ -7,10 +7,20 @@ reference's.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from builders.image.archive import BaseImage
 from builders.image.plan import Plan
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    """An image in manifest.json: its names, and those of its members, layers lowest first."""
+
+    config: str
+    repo_tags: Sequence[str]
+    layers: Sequence[str]
 
 
 def merge_env(base: Iterable[str], own: Iterable[str]) -> list[str]:
@@ -71,9 +81,18 @@ def image_config(plan: Plan) -> bytes:
     )
 
 
-def archive_manifest(*, config: str, repo_tag: str, layers: Sequence[str]) -> bytes:
-    """Return manifest.json: the names of the configuration and, lowest first, of the layers."""
-    return _dump([{"Config": config, "RepoTags": [repo_tag], "Layers": list(layers)}])
+def archive_manifest(images: Iterable[ManifestEntry]) -> bytes:
+    """Return manifest.json."""
+    return _dump(
+        [
+            {
+                "Config": image.config,
+                "RepoTags": list(image.repo_tags),
+                "Layers": list(image.layers),
+            }
+            for image in images
+        ]
+    )
 
 
 def _dump(value: object) -> bytes:

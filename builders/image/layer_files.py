@@ -40,7 +40,7 @@ def open_layers(image: BaseImage, *, directory: str, what: str) -> Iterator[list
             else:
                 packed.append(layer)
         start = 0
-        for layer, chunks in read_layers(image.path, image.compression, packed):
+        for layer, chunks in read_layers(image.path, image.compression, packed, what=what):
             name = _name(what, layer)
             _, content = decompressed(Chunks(chunks), what=name)
             size = copy_to_file(content, spool)

@@ -18,7 +18,7 @@ from builders.compression.streams import NONE
 from builders.console.errors import UserError, die
 from builders.console.progress import Progress
 from builders.image.archive import BaseLayer, read_layers
-from builders.image.config import archive_manifest, image_config
+from builders.image.config import ManifestEntry, archive_manifest, image_config
 from builders.image.layering import hash_layers
 from builders.image.plan import NOW, Base, Plan
 from builders.tar.closure_layer import write_closure_layer
@@ -118,7 +118,7 @@ class _Archive:
         config = image_config(plan)
         config_name = f"{hashlib.sha256(config).hexdigest()}.json"
         self._document(config_name, config)
-        manifest = archive_manifest(config=config_name, repo_tag=self._repo_tag, layers=names)
+        manifest = archive_manifest([ManifestEntry(config_name, [self._repo_tag], names)])
         self._document("manifest.json", manifest)
         self._sink.write(end_of_archive(self._size))
 

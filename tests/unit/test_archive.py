@@ -249,14 +249,24 @@ def several(write):
         ("other", "2", 1),
         ("docker.io/library/other", "2", 1),
         ("docker.io/library/base", "1", 0),
-        ("other", None, 0),
-        (None, "2", 0),
         (None, None, 0),
     ],
 )
 def test_name_and_tag_choose_an_image(several, name, tag, number):
     image = read_base_image(several, name=name, tag=tag)
     assert [base.diff_id for base in image.layers] == [DIFF_IDS[number]]
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"name": "other"}, "fromImageName is given without fromImageTag; it holds base:1"),
+        ({"tag": "2"}, "fromImageTag is given without fromImageName; it holds base:1"),
+    ],
+)
+def test_a_name_without_a_tag_lists_what_the_archive_has(several, choice, words):
+    with pytest.raises(UserError, match=words):
+        read_base_image(several, **choice)
 
 
 @pytest.mark.parametrize(("name", "tag"), [("base", "2"), ("absent", "1")])

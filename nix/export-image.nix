@@ -1,0 +1,37 @@
+# exportImage: the file system of an image, as one uncompressed tar file.
+{
+  lib,
+  arguments,
+  build,
+  go,
+  imageFile,
+}:
+let
+  function = "dockerTools.exportImage";
+in
+arguments.strict "exportImage" (
+  {
+    fromImage,
+    name ?
+      fromImage.name
+        or (throw "${function}: the attribute 'name' is missing, and fromImage is no derivation that has one; add it, as in name = \"filesystem.tar\""),
+    fromImageName ? null,
+    fromImageTag ? null,
+    # The virtual machine's that this was made in; there is none any more.
+    diskSize ? 1024,
+  }:
+  let
+    image = imageFile "${function}: fromImage" fromImage;
+  in
+  build.derivation {
+    inherit name;
+    builder = "export_image";
+    arguments = {
+      from_image = image.path;
+      from_image_name = fromImageName;
+      from_image_tag = fromImageTag;
+      is_program = image.isProgram;
+      architecture = go.GOARCH;
+    };
+  }
+)

@@ -1,0 +1,19 @@
+# An image that a function takes: an archive, or a script that streams one.
+{ lib }:
+# imageFile :: what -> derivation or path or string -> { path; isProgram; }
+# `what` names the attribute in errors. Whether it really is a script is seen at build time.
+what: image:
+let
+  isStorePath = lib.isString image && lib.hasPrefix builtins.storeDir image;
+in
+if lib.isPath image || image ? outPath || isStorePath then
+  {
+    path = "${image}";
+    isProgram = image.isExe or false;
+  }
+else if lib.isString image then
+  throw "${what} is the string \"${image}\", which a build can't see; give a path, without quotes"
+else
+  throw "${what} must be an image: a derivation or the path of a tarball, not ${
+    lib.generators.toPretty { } image
+  }"
