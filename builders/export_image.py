@@ -9,8 +9,8 @@ from builders.image.layer_files import open_layers
 from builders.image.stream_scripts import is_script, run_stream
 from builders.rootfs.export import write_file_system
 from builders.rootfs.merged import merge_layers
-from builders.tar.tree_layer import MTIME
 from builders.tar.sinks import FileSink
+from builders.tar.tree_layer import MTIME
 
 
 @dataclass(frozen=True)

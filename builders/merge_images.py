@@ -10,8 +10,8 @@ from builders.compression.streams import GZIP, NONE, ZSTD
 from builders.image.archive import read_images
 from builders.image.merge import Source, write_merged
 from builders.image.stream_scripts import is_script, run_stream
-from builders.tar.tree_layer import MTIME
 from builders.tar.sinks import FileSink
+from builders.tar.tree_layer import MTIME
 
 _COMPRESSORS: Final = {NONE: "none", GZIP: "gz", ZSTD: "zstd"}
 """What the output is compressed with where the last image is compressed so; gz for all else."""

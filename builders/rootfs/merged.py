@@ -11,8 +11,8 @@ leaves something open, this does what `docker load` does:
 - A name's parents are found as if the tree were the root of the file system:
   links among them are followed inside of it, and ".." stops at its top.
 - Parents that no layer names are directories with mode 0755 of root.
-- The last of several members with a name counts; a directory keeps its
-  contents when it is named again.
+- A directory that is named again, in the same layer or another one, keeps its
+  contents. Anything else may be named once in a layer.
 - Whiteouts hide what lower layers brought, and nothing of their own layer,
   wherever in it they stand.
 - A hard link may lead to a file of a lower layer.
@@ -259,6 +259,8 @@ class _Merge:
             parent = self._make_parent(name, directory)
         children = _children(parent)
         old = children.get(base)
+        if old is not None and old.children is None and self._is_new(parent, base, old):
+            self._refuse(f"/{name}", "is there twice")
         if member.type == DIRECTORY:
             if old is not None and old.children is not None:
                 self._describe(old, member)

@@ -87,10 +87,14 @@ class Docker:
 
         Returns the image's name, or its ID if it has none. Raises `EngineError`.
         """
+        (name,) = self.load_all(image, *arguments)
+        return name
+
+    def load_all(self, image: os.PathLike[str] | str, *arguments: str) -> list[str]:
+        """Load an archive of any number of images, and return their names."""
         with _archive(image, arguments) as archive:
             output = _run(["docker", "-H", self.host, "load"], stdin=archive)
-        (name,) = _loaded_names(output)
-        return name
+        return _loaded_names(output)
 
     def run(
         self,

@@ -7,6 +7,8 @@ import sys
 import time
 from contextlib import contextmanager
 
+import pytest
+
 from tests.engine.engines import Docker
 from tests.nix.images import REPOSITORY, build, nix
 
@@ -179,3 +181,28 @@ def test_shadow_basic(docker: Docker):
     assert as_hello[0] == "/data"
     assert as_hello[1] != "0"
     assert as_hello[2:] == ["mine", "written"]
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("export-image-hello", "hello"),
+        ("export-image-importing-docker", "hello"),
+        ("export-image-naming", "hello.tar.gz"),
+        ("export-image-from-image-path", "filesystem.tar"),
+    ],
+)
+def test_export_image(docker: Docker, name, output):
+    path = example(name)
+    assert path.partition("-")[2] == output
+    image = docker.command("image", "import", path).strip()
+    assert docker.run(image, "/bin/hello").stdout == HELLO
+    # Only files, and no word of how to run them.
+    assert not docker.inspect(image)["Config"].get("Cmd")
+
+
+def test_merge_images(docker: Docker):
+    images = docker.load_all(example("merge-images"))
+    assert sorted(images) == ["bash:latest", "hello:latest"]
+    assert docker.run("hello:latest").stdout == HELLO
+    assert docker.run("bash:latest").stdout.startswith("5.")

@@ -190,8 +190,20 @@ def test_a_file_of_an_upper_layer_counts(shown):
     assert shown([("a", b"old"), ("b", b"b")], [("a", b"new")]) == {"a": "new", "b": "b"}
 
 
-def test_the_last_of_the_same_name_counts(shown):
-    assert shown([("a", b"1"), ("./a", b"2"), ("/a", b"3")]) == {"a": "3"}
+@pytest.mark.parametrize("again", [("a", b"2"), ("./a", link("b")), ("/a", directory())])
+def test_a_name_that_a_layer_has_twice_is_refused(refused, again):
+    refused([("a", b"1"), again], words=["/a is there twice"])
+
+
+def test_a_hard_link_that_a_layer_has_twice_is_refused(refused):
+    refused([("a", b"1")], [("b", hard("a")), ("b", b"2")], words=["/b is there twice"])
+
+
+def test_a_directory_may_be_there_twice(tmp_path):
+    layer = [("d", directory(0o700)), ("d/x", b"x"), ("d", directory(0o711))]
+    with merged(tmp_path, layer) as tree:
+        assert show(tree) == {"d": None, "d/x": "x"}
+        assert tree.find("d").mode == 0o711
 
 
 def test_a_directory_named_again_keeps_its_contents(tmp_path):
@@ -346,7 +358,7 @@ def test_a_hard_link_to_nothing_is_refused(refused, target):
 
 
 def test_a_hard_link_to_itself_is_refused(refused):
-    refused([("a", b""), ("a", hard("a"))], words=["/a is a hard link to a, which is not"])
+    refused([("a", b"")], [("a", hard("a"))], words=["/a is a hard link to a, which is not"])
 
 
 def test_a_hard_link_to_a_directory_is_refused(refused):
@@ -381,22 +393,17 @@ def test_directories_are_made_below_a_link(shown):
     assert shown([("d", directory()), ("l", link("d")), ("l/a/b", b"x")])["d/a/b"] == "x"
 
 
-def test_a_link_that_changes_between_two_files_counts_for_each(shown):
-    layer = [
-        ("d", directory()),
-        ("e", directory()),
-        ("l", link("d")),
-        ("l/x", b"1"),
-        ("l", link("e")),
-        ("l/x", b"2"),
-    ]
-    found = shown(layer)
-    assert (found["d/x"], found["e/x"]) == ("1", "2")
+@pytest.mark.parametrize("lower", [link("d"), directory()])
+def test_a_parent_that_changes_between_two_files_counts_for_each(shown, lower):
+    below = [("d", directory()), ("e", directory()), ("p", lower)]
+    found = shown(below, [("p/x", b"1"), ("p", link("e")), ("p/y", b"2")])
+    assert found["e/y"] == "2"
+    assert "e/x" not in found
+    assert found.get("d/x") == ("1" if lower.issym() else None)
 
 
-def test_a_directory_that_goes_between_two_files(shown):
-    layer = [("d/a", b"1"), ("d", b"file"), ("d", directory()), ("d/b", b"2")]
-    assert shown(layer) == {"d": None, "d/b": "2"}
+def test_a_file_in_the_place_of_what_its_layer_has_below(shown):
+    assert shown([("d/a", b"1"), ("d", b"file")]) == {"d": "file"}
 
 
 @pytest.mark.parametrize("target", ["missing", "/etc", "../..//missing/x", "d/missing"])
