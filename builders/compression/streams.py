@@ -8,9 +8,11 @@ Sources: RFC 1952 (gzip), RFC 8878 (zstd), "The .xz File Format" 1.2.1.
 import bz2
 import lzma
 import os
+import queue
 import stat
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final, NoReturn, Protocol, cast
 
 import zstandard
@@ -30,6 +32,7 @@ MAGIC_LENGTH: Final = 10
 CHUNK: Final = 1 << 20
 """Streams are best read in pieces of so many bytes."""
 
+_PIECES_AHEAD: Final = 8
 _INPUT: Final = 1 << 17
 _XZ_MEMORY: Final = 1 << 30
 """xz -9 asks for 64 MiB; a damaged header may ask for 4 GiB."""
@@ -158,23 +161,79 @@ class Chunks:
         return bytes(data)
 
 
+class Tee:
+    """Another reader, of which every byte that is read is written to an unbuffered file, too."""
+
+    def __init__(self, source: Reader, file: BinaryIO) -> None:
+        self._source = source
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes; raise `UserError` where there is no room for them in the file."""
+        data = self._source.read(size)
+        _write_all(self._file, data)
+        return data
+
+
+@contextmanager
+def read_ahead(source: Reader) -> Iterator[Reader]:
+    """Give a reader of what a thread reads from `source` meanwhile, some MiB in advance.
+
+    Decompressing lets go of the interpreter, so that one core does it while another one hashes.
+    """
+    pieces: queue.Queue[bytes | BaseException] = queue.Queue(_PIECES_AHEAD)
+    stopped = threading.Event()
+
+    def produce() -> None:
+        piece: bytes | BaseException = b"more"
+        while piece and not isinstance(piece, BaseException) and not stopped.is_set():
+            try:
+                piece = source.read(CHUNK)
+            except BaseException as error:
+                piece = error
+            pieces.put(piece)
+
+    def consume() -> Iterator[bytes]:
+        while piece := pieces.get():
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+
+    thread = threading.Thread(target=produce, daemon=True)
+    thread.start()
+    try:
+        yield Chunks(consume())
+    finally:
+        stopped.set()
+        while thread.is_alive():
+            # It may wait for room.
+            with suppress(queue.Empty):
+                pieces.get_nowait()
+            thread.join(0.001)
+
+
 def copy_to_file(source: Reader, file: BinaryIO) -> int:
     """Write all of `source` to an unbuffered file; return how many bytes that were.
 
     Raises `UserError` where there is no room for it.
     """
     size = 0
+    while data := source.read(CHUNK):
+        _write_all(file, data)
+        size += len(data)
+    return size
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    rest = memoryview(data)
     try:
-        while data := memoryview(source.read(CHUNK)):
-            size += len(data)
-            while data:
-                data = data[file.write(data) :]
+        while rest:
+            rest = rest[file.write(rest) :]
     except OSError as error:
         die(
             f"can't write the decompressed file {file.name}: {error.strerror}",
             hint="make room for it in the build directory",
         )
-    return size
 
 
 class Decompressed:

@@ -24,10 +24,11 @@ from builders.compression.streams import (
     Peekable,
     Reader,
     Section,
-    copy_to_file,
+    Tee,
     decompressed,
     open_decompressed,
     open_file,
+    read_ahead,
 )
 from builders.console.errors import UserError, die
 from builders.image.layers import LayerDigest, LayerError, digest_layer
@@ -204,7 +205,7 @@ def read_layers(
                 content = FileRange(fd, layer.offset, layer.offset + layer.size, what=what)
                 yield layer, _chunks(content, layer, what=what)
         return
-    with open_decompressed(path, what=what) as (found, reader):
+    with open_decompressed(path, what=what) as (found, stream), read_ahead(stream) as reader:
         tape = Tape(reader, what=what)
         for layer in layers:
             if layer.offset < tape.position:
@@ -267,14 +268,13 @@ def _open_archive(
         compression, stream = decompressed(FileRange(fd, 0, size, what=what), what=what)
         if compression == NONE:
             yield _PlainArchive(fd, size, path=path, what=what, jobs=jobs)
-        elif spool is None:
-            yield _CompressedArchive(stream, compression, path=path, what=what)
         else:
-            peekable = Peekable(stream)
-            _refuse_foreign(peekable.peek(BLOCK), what=what)
-            with open(spool, "w+b", buffering=0) as file:
-                spooled = copy_to_file(peekable, file)
-                yield _PlainArchive(file.fileno(), spooled, path=spool, what=what, jobs=jobs)
+            with read_ahead(stream) as ahead:
+                if spool is None:
+                    yield _CompressedArchive(ahead, compression, path=path, what=what)
+                else:
+                    with open(spool, "wb", buffering=0) as file:
+                        yield _CompressedArchive(Tee(ahead, file), NONE, path=spool, what=what)
 
 
 class _PlainArchive:
