@@ -1,56 +1,43 @@
-"""exportImage of an image, beside `tar -x` of its layers into a directory and `tar -c` of that.
+"""The builder of exportImage, beside `tar -x` of the image's layers and `tar -c` of the result.
 
-    export_image.py ours ARCHIVE OUTPUT      what the builder of exportImage does
+    export_image.py ARCHIVE [PAIRS]
 
-As a module: `compare_export(python, stream, pairs=…)`.
+prints both, and the ratio, for the image in an uncompressed archive.
 """
 
+import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Sequence
 
-HERE = pathlib.Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from builders.image.archive import read_base_image
-from builders.image.layer_files import open_layers
-from builders.rootfs.export import write_file_system
-from builders.rootfs.merged import merge_layers
-from builders.tar.header import DEFAULT_MTIME
-from builders.tar.sinks import FileSink
 from pairs import Comparison, Run, run, spread
 
-# With --anchored and so on the same as what the reference packs with.
-PACK = 'tar --sort=name --mtime=@315532800 -C "$0" -cf "$1" .'
+BUILDERS = pathlib.Path(__file__).parents[1] / "builders"
+
+# $0 is an empty directory, $1 the archive to make, the layers follow.
+TAR = """
+for layer in "${@:2}"; do tar -C "$0" -xpf "$layer"; done
+tar -C "$0" --sort=name --mtime=@315532800 -cf "$1" .
+"""
 
 
-def compare_export(
-    python: str, stream: Sequence[str], *, pairs: int, compress: Sequence[str] = ("cat",)
-) -> Comparison:
-    """Export the image that the command `stream` streams, and do it with tar, `pairs` times.
+def compare_export(python: str, archive: str, *, layers: Sequence[str], pairs: int) -> Comparison:
+    """Export the image in `archive` and do it with tar, `pairs` times in turn.
 
-    `python` runs the builders, `compress` is what the image is compressed with. tar gets the
-    layers uncompressed, each in a file of its own, and need not look for them. Both write into
-    files beside each other; what they leave behind is removed between the runs, untimed.
+    `python` runs the builder; `layers` are the uncompressed layers in files of their own, so that
+    tar need not look for them. Both write to files in the directory of `archive`. What they leave
+    behind is removed between the runs, untimed. The first run of each doesn't count.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        archive = f"{directory}/image.tar"
-        with open(archive, "wb") as file:
-            streaming = subprocess.Popen(stream, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            subprocess.run(compress, stdin=streaming.stdout, stdout=file, check=True)
-            if streaming.wait():
-                raise RuntimeError(f"{stream[0]} failed")
-        layers = _write_layers(archive, directory)
-        measured = []
-        for number in range(pairs + 1):
-            pair = (_ours(python, archive, directory), _tar(layers, directory))
-            # The first one of each only warms up.
-            if number:
-                measured.append(pair)
+    directory = os.path.dirname(archive)
+    measured = []
+    for number in range(pairs + 1):
+        ours, other = _ours(python, archive, directory), _tar(layers, directory)
+        if number:
+            measured.append((ours, other))
     return Comparison(
         ours=spread([ours.seconds for ours, _ in measured]),
         other=spread([other.seconds for _, other in measured]),
@@ -59,22 +46,36 @@ def compare_export(
     )
 
 
-def _write_layers(archive: str, directory: str) -> list[str]:
-    """Write each layer of the image to a file of its own."""
+def write_layers(archive: str, directory: str) -> list[str]:
+    """Write the layers of the image in `archive`, lowest first, to files in `directory`."""
     paths = []
-    image = read_base_image(archive, jobs=len(os.sched_getaffinity(0)))
-    with open_layers(image, directory=directory, what=archive) as layers:
-        for number, layer in enumerate(layers):
+    with tarfile.open(archive) as members:
+        manifest = members.extractfile("manifest.json")
+        assert manifest
+        for number, name in enumerate(json.load(manifest)[0]["Layers"]):
+            layer = members.extractfile(name)
+            assert layer
             paths.append(f"{directory}/layer-{number}.tar")
-            with open(paths[-1], "wb", buffering=0) as file:
-                sink = FileSink(file.fileno())
-                sink.copy_range(layer.fd, layer.offset, layer.size, archive)
+            with open(paths[-1], "wb") as file:
+                shutil.copyfileobj(layer, file)
     return paths
 
 
 def _ours(python: str, archive: str, directory: str) -> Run:
-    output = f"{directory}/ours.tar"
-    measured = run([python, "-B", __file__, "ours", archive, output])
+    top, output = f"{directory}/build", f"{directory}/ours.tar"
+    os.mkdir(top)
+    arguments = {
+        "from_image": archive,
+        "from_image_name": None,
+        "from_image_tag": None,
+        "is_program": False,
+        "architecture": "amd64",
+    }
+    attributes = {"outputs": {"out": output}, "arguments": arguments}
+    pathlib.Path(top, ".attrs.json").write_text(json.dumps(attributes))
+    environment = ["env", f"NIX_BUILD_TOP={top}", "NIX_BUILD_CORES=0"]
+    measured = run([*environment, python, "-I", "-B", str(BUILDERS), "export_image"])
+    shutil.rmtree(top)
     os.remove(output)
     return measured
 
@@ -82,29 +83,24 @@ def _ours(python: str, archive: str, directory: str) -> Run:
 def _tar(layers: Sequence[str], directory: str) -> Run:
     tree, output = f"{directory}/tree", f"{directory}/other.tar"
     os.mkdir(tree)
-    unpack = 'for layer in "${@:2}"; do tar -C "$0" -xpf "$layer"; done'
-    measured = run(["bash", "-ec", f"{unpack}; {PACK}", tree, output, *layers])
+    measured = run(["bash", "-ec", TAR, tree, output, *layers])
     shutil.rmtree(tree)
     os.remove(output)
     return measured
 
 
-def export(archive: str, output: str) -> None:
-    """Write the file system of the image in `archive` to the file `output`."""
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(output)) as directory:
-        image = read_base_image(
-            archive, jobs=len(os.sched_getaffinity(0)), spool=f"{directory}/spool.tar"
-        )
-        with (
-            open_layers(image, directory=directory, what=archive) as layers,
-            open(output, "wb", buffering=0) as file,
-        ):
-            sink = FileSink(file.fileno())
-            write_file_system(sink, merge_layers(layers), mtime=DEFAULT_MTIME)
-            sink.flush()
+def main() -> None:
+    """Measure one archive."""
+    if len(sys.argv) not in (2, 3):
+        sys.exit((__doc__ or "").strip())
+    pairs = int(sys.argv[2]) if len(sys.argv) == 3 else 5
+    with tempfile.TemporaryDirectory() as directory:
+        archive = shutil.copyfile(sys.argv[1], f"{directory}/image.tar")
+        layers = write_layers(archive, directory)
+        measured = compare_export(sys.executable, archive, layers=layers, pairs=pairs)
+    print(f"exportImage {measured.ours} s, tar {measured.other} s, ratio {measured.ratio}")
+    print(f"peak memory {measured.peak / (1 << 20):.0f} MiB")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4 or sys.argv[1] != "ours":
-        sys.exit(__doc__)
-    export(*sys.argv[2:])
+    main()
