@@ -80,7 +80,7 @@ let
 
       bashInteractive = self.bash;
       # A derivation of stdenv's, since its own is what documentation overrides.
-      hello = self.stdenv.mkDerivation {
+      hello = self.stdenvNoCC.mkDerivation {
         pname = "hello";
         inherit (base.hello) version;
         src = base.hello;
