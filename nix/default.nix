@@ -1,7 +1,70 @@
 # The table of contents: what takes the place of `pkgs.dockerTools`, a file each.
-{ pkgs }:
+{ pkgs }@scope:
 let
   inherit (pkgs) lib;
+
+  # What dockerTools of nixpkgs can be overridden with. Some of it nothing here uses.
+  overridable = [
+    "bash"
+    "bashInteractive"
+    "buildPackages"
+    "cacert"
+    "callPackage"
+    "closureInfo"
+    "coreutils"
+    "devShellTools"
+    "e2fsprogs"
+    "fakeNss"
+    "fakeroot"
+    "file"
+    "go"
+    "jq"
+    "jshon"
+    "lib"
+    "makeWrapper"
+    "moreutils"
+    "nix"
+    "nixosTests"
+    "pigz"
+    "pkgsBuildBuild"
+    "proot"
+    "rsync"
+    "runCommand"
+    "runtimeShell"
+    "shadow"
+    "skopeo"
+    "stdenv"
+    "storeDir"
+    "symlinkJoin"
+    "tarsum"
+    "util-linux"
+    "vmTools"
+    "writeClosure"
+    "writePython3"
+    "writeScript"
+    "writeShellScriptBin"
+    "writeText"
+    "writeTextDir"
+    "zstd"
+  ];
+
+  # override :: { package = …; } or (packages -> { package = …; }) -> dockerTools
+  override =
+    change:
+    let
+      changes = if lib.isFunction change then change pkgs else change;
+      unknown = lib.subtractLists overridable (lib.attrNames changes);
+    in
+    if unknown != [ ] then
+      throw "dockerTools.override: dockerTools takes no '${lib.head unknown}'; it takes ${lib.concatStringsSep ", " overridable}"
+    else
+      import ./. (
+        scope
+        // {
+          # What runs while an image is built comes from buildPackages.
+          pkgs = pkgs // changes // { buildPackages = pkgs.buildPackages // changes; };
+        }
+      );
 
   # Functions of this directory get the packages, and each other.
   callPackage = lib.callPackageWith (pkgs // internals // dockerTools);
@@ -42,6 +105,8 @@ let
     inherit (pkgs) fakeNss;
     shadowSetup = import ./shadow-setup.nix { inherit (pkgs) runtimeShell shadow; };
     usrBinEnv = callPackage ./usr-bin-env.nix { };
+
+    inherit override;
 
     examples = import ../examples { callPackage = lib.callPackageWith (pkgs // { inherit dockerTools; }); };
   };

@@ -125,6 +125,8 @@ let
           buildCommand = ''jq -r '.graph[].path' "''${NIX_ATTRS_JSON_FILE:-.attrs.json}" | sort > "''${outputs[out]}"'';
         };
 
+      extend = overlay: import ./. { inherit system config; overlays = overlays ++ [ overlay ]; };
+
       # For measurements: 'nix/debian/fetch large' gets it.
       largePackages = large;
       largeClosure = self.linkFarm "large-closure" (

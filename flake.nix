@@ -1,0 +1,74 @@
+{
+  description = "Docker and OCI images out of Nix closures: a drop-in for nixpkgs' dockerTools";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
+
+  outputs =
+    { self, nixpkgs }:
+    let
+      inherit (nixpkgs) lib;
+      forAllSystems =
+        make:
+        lib.genAttrs [
+          "x86_64-linux"
+          "aarch64-linux"
+        ] (system: make nixpkgs.legacyPackages.${system});
+
+      toolsOf = pkgs: import ./. { inherit pkgs; };
+      # exportImage of a path has no place in a flake's pure evaluation.
+      examplesOf = pkgs: lib.filterAttrs (_: lib.isDerivation) (toolsOf pkgs).examples;
+      # Streams are programs: `nix run .#NAME | docker load`.
+      streamsOf = pkgs: lib.filterAttrs (_: image: image.isExe or false) (examplesOf pkgs);
+    in
+    {
+      overlays.default = import ./nix/overlay.nix;
+
+      legacyPackages = forAllSystems (pkgs: {
+        dockerTools = toolsOf pkgs;
+      });
+
+      packages = forAllSystems (
+        pkgs:
+        examplesOf pkgs
+        // {
+          default = (examplesOf pkgs).hello;
+        }
+        // lib.optionalAttrs (toolsOf pkgs ? nix-prefetch-docker) {
+          inherit (toolsOf pkgs) nix-prefetch-docker;
+        }
+      );
+
+      apps = forAllSystems (
+        pkgs:
+        lib.mapAttrs (_: image: {
+          type = "app";
+          program = "${image}";
+        }) (streamsOf pkgs)
+        // lib.optionalAttrs (toolsOf pkgs ? nix-prefetch-docker) {
+          nix-prefetch-docker = {
+            type = "app";
+            program = lib.getExe (toolsOf pkgs).nix-prefetch-docker;
+          };
+        }
+      );
+
+      # What needs no network and no engine: the rest is tests/run's.
+      checks = forAllSystems (pkgs: {
+        inherit (examplesOf pkgs)
+          hello
+          hello-run-as-root
+          shadow-basic-layered
+          nix-shell-hello
+          ;
+      });
+
+      formatter = lib.mapAttrs (_: pkgs: pkgs.nixfmt-rfc-style) (
+        lib.filterAttrs (_: pkgs: pkgs ? nixfmt-rfc-style) (forAllSystems lib.id)
+      );
+
+      templates.default = {
+        path = ./templates/image;
+        description = "An image of one's own in one file";
+      };
+    };
+}

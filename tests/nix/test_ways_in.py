@@ -1,0 +1,170 @@
+"""default.nix, the overlay, the flake and its template; and what they need of nixpkgs."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.nix.images import REPOSITORY, NixError, build, evaluate, failure, nix
+
+STAND_IN = ["--impure", "--override-input", "nixpkgs", f"path:{REPOSITORY}/nix/debian"]
+OVERLAID = f"import <nixpkgs> {{ overlays = [ (import {REPOSITORY}/nix/overlay.nix) ]; }}"
+
+
+def test_the_overlay_takes_the_place_of_docker_tools():
+    path = build(f'(({OVERLAID}).dockerTools.buildImage {{ name = "app"; }})')
+    assert path == build('buildImage { name = "app"; }')
+
+
+def test_the_overlay_keeps_what_is_not_defined_here():
+    before = "(final: previous: { dockerTools = { legacy = 1; buildImage = 2; }; })"
+    pkgs = (
+        f"(import <nixpkgs> {{ overlays = [ {before} (import {REPOSITORY}/nix/overlay.nix) ]; }})"
+    )
+    assert evaluate(f"{pkgs}.dockerTools.legacy") == 1
+    assert evaluate(f"lib.isFunction {pkgs}.dockerTools.buildImage || true") is True
+    assert evaluate(f'({pkgs}.dockerTools.buildImage {{ name = "app"; }}).imageName') == "app"
+
+
+def test_docker_tools_can_be_overridden():
+    other = 'writeTextDir "bin/fakeroot" ""'
+    image = '{ name = "app"; fakeRootCommands = "true"; }'
+    pkgs = "inherit (pkgs) writeTextDir;"
+    changed = f"(let {pkgs} in dockerTools.override {{ fakeroot = {other}; }})"
+    assert evaluate(f"({changed}.streamLayeredImage {image}).drvPath") != evaluate(
+        f"(streamLayeredImage {image}).drvPath"
+    )
+    same = "(dockerTools.override (old: { inherit (old) fakeroot; }))"
+    assert evaluate(f"({same}.streamLayeredImage {image}).drvPath") == evaluate(
+        f"(streamLayeredImage {image}).drvPath"
+    )
+
+
+def test_an_override_that_docker_tools_does_not_take_is_refused():
+    error = failure('(dockerTools.override { tar = 1; }).buildImage { name = "app"; }')
+    assert "dockerTools takes no 'tar'; it takes bash, " in error
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """The flake as a clone has it: only what git knows."""
+    path = tmp_path_factory.mktemp("flake") / "longshore"
+    files = subprocess.run(
+        ["git", "-C", REPOSITORY, "ls-files", "-z"], capture_output=True, check=True
+    ).stdout.split(b"\0")
+    for name in filter(None, map(bytes.decode, files)):
+        source = REPOSITORY / name
+        if source.exists():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, path / name)
+    return path
+
+
+def flake(command, checkout, *more):
+    return nix("nix", "flake", command, f"path:{checkout}", *STAND_IN, *more).stdout
+
+
+def test_the_flake_shows_what_it_has(checkout):
+    shown = json.loads(flake("show", checkout, "--json"))
+    assert set(shown) >= {"overlays", "packages", "apps", "checks", "templates"}
+    for kind in ("packages", "apps", "checks"):
+        assert set(shown[kind]) == {"x86_64-linux", "aarch64-linux"}
+    assert {"hello", "redis", "default"} <= set(shown["packages"]["x86_64-linux"])
+    assert "hello-stream" in shown["apps"]["x86_64-linux"]
+
+
+def test_the_flake_checks_out(checkout):
+    flake("check", checkout, "--no-build")
+
+
+def test_legacy_packages_are_the_tools(checkout):
+    path = nix(
+        "nix",
+        "eval",
+        "--raw",
+        f"path:{checkout}#legacyPackages.x86_64-linux.dockerTools.examples.hello.drvPath",
+        *STAND_IN,
+    ).stdout
+    assert re.fullmatch(r"/nix/store/.*-hello\.tar\.gz\.drv", path)
+
+
+def test_the_template_is_an_image(checkout, tmp_path):
+    text = (checkout / "templates/image/flake.nix").read_text()
+    (tmp_path / "flake.nix").write_text(text.replace("path:/path/to/longshore", f"path:{checkout}"))
+    link = str(tmp_path / "result")
+    nix("nix", "build", "--out-link", link, f"path:{tmp_path}", *STAND_IN)
+    listed = subprocess.run([link], capture_output=True, check=True).stdout
+    assert b"my-image:latest" in listed
+
+
+def test_the_lock_file_pins_a_published_nixpkgs():
+    locked = json.loads((REPOSITORY / "flake.lock").read_text())["nodes"]["nixpkgs"]["locked"]
+    assert locked["type"] == "github"
+    assert re.fullmatch(r"[0-9a-f]{40}", locked["rev"])
+    assert locked["narHash"].startswith("sha256-")
+
+
+# What the Nix files need of nixpkgs
+
+
+def listed():
+    expression = f"import {REPOSITORY}/tests/nixpkgs-names.nix"
+    return {name: set(names) for name, names in evaluate(expression).items()}
+
+
+def nix_files():
+    return [
+        *(path for path in (REPOSITORY / "nix").glob("*.nix") if path.name != "default.nix"),
+        *(path for path in (REPOSITORY / "examples").glob("*.nix") if path.name != "default.nix"),
+    ]
+
+
+def used():
+    """What is taken as an argument, and what stands behind `lib.`, `pkgs.` and `buildPackages.`."""
+    files = nix_files()
+    functions = evaluate(
+        "map (file: let f = import file; in "
+        "if lib.isFunction f then lib.attrNames (lib.functionArgs f) else [ ]) "
+        f"[ {' '.join(map(str, files))} ]"
+    )
+    own = set(evaluate("lib.attrNames dockerTools")) | {"dockerTools"}
+    table = (REPOSITORY / "nix/default.nix").read_text()
+    internals = set(re.findall(r"^    (\w+) = callPackage \./", table, re.MULTILINE))
+    text = "\n".join(
+        path.read_text() for path in [*files, *REPOSITORY.glob("*.nix"), *nix_default()]
+    )
+    code = re.sub(r"#.*", "", text)
+    names = {name for arguments in functions for name in arguments} - own - internals
+    names |= set(re.findall(r"\bpkgs\.([A-Za-z][\w'-]*)", code)) - {"lib"} - own
+    inherited = " ".join(re.findall(r"inherit \(pkgs\) ([^;]+);", code))
+    names |= set(inherited.split()) - {"lib"}
+    return {
+        "pkgs": names - {"pkgs"},
+        "buildPackages": set(re.findall(r"\bbuildPackages\.([A-Za-z][\w-]*)", code)),
+        "lib": set(re.findall(r"(?<![\w./-])lib\.([A-Za-z]\w*(?:\.[A-Za-z]\w*)?)", code)),
+    }
+
+
+def nix_default():
+    return [REPOSITORY / "nix/default.nix"]
+
+
+def test_names_taken_from_nixpkgs_are_listed():
+    assert used() == listed()
+
+
+@pytest.mark.parametrize("kind", ["pkgs", "buildPackages", "lib"])
+def test_names_that_are_listed_exist_here(kind):
+    scope = {"pkgs": "pkgs", "buildPackages": "pkgs.buildPackages", "lib": "lib"}[kind]
+    for name in sorted(listed()[kind]):
+        path = " ".join(f'"{part}"' for part in name.split("."))
+        found = evaluate(f"lib.hasAttrByPath [ {path} ] {scope}")
+        # The formatter of nixpkgs' own is the one thing that Debian has no package of.
+        assert found or name == "nixfmt-rfc-style", name
+
+
+def test_errors_of_nix_are_seen():
+    with pytest.raises(NixError):
+        evaluate("dockerTools.noSuchFunction { }")
