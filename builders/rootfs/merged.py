@@ -23,7 +23,7 @@ What Docker refuses is refused, with one line that names layer and file.
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from builders.compression.streams import FileRange
 from builders.console.errors import UserError, die
@@ -58,6 +58,12 @@ _LINKS_MAX: Final = 40
 """Linux follows no more symbolic links on the way to a file."""
 _SHOWN: Final = 60
 """Characters of an overlong name that an error shows."""
+_FILES_MAX: Final = 1 << 22
+"""No image has so many; a few kilobytes of a layer can name some thousand directories."""
+_XATTR_MAX: Final = 1 << 16
+"""Linux takes no longer value of an extended attribute, in bytes."""
+_XATTRS_MAX: Final = 1 << 26
+"""Bytes of all extended attributes that differ; they are held in memory."""
 _OWNER_MAX: Final = (1 << 32) - 2
 _SYMLINK_MODE: Final = 0o777
 """Linux gives this mode to every symbolic link, whatever an archive says."""
@@ -75,6 +81,8 @@ class Owner(NamedTuple):
 
 
 ROOT: Final = Owner(0, 0)
+
+_Xattrs: TypeAlias = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +107,7 @@ class Node:
     offset: int = 0
     linkname: str = ""
     device: tuple[int, int] | None = None
-    xattrs: tuple[tuple[str, bytes], ...] = ()
+    xattrs: _Xattrs = ()
     children: "dict[str, Node] | None" = None
     shared: bool = False
 
@@ -224,7 +232,12 @@ class _Merge:
     _parent: Node | None = None
     # Names in this layer of nodes that belong to a lower one.
     _linked: set[tuple[Node, str]] = field(default_factory=set)
+    # Directories in which nothing of lower layers is left.
+    _opaque: set[Node] = field(default_factory=set)
     _owners: dict[Owner, Owner] = field(default_factory=dict)
+    _xattrs: dict[_Xattrs, _Xattrs] = field(default_factory=dict)
+    _xattrs_size: int = 0
+    _files: int = 0
 
     def apply(self, number: int, tape: Tape) -> None:
         """Apply the layer on `tape`, which has this number."""
@@ -235,6 +248,7 @@ class _Merge:
             self._add(member)
         _children(self.root).pop(_AUFS_LINKS, None)
         self._linked.clear()
+        self._opaque.clear()
 
     def _add(self, member: Member) -> None:
         name = member.name
@@ -299,6 +313,7 @@ class _Merge:
             self._refuse(f"/{name}", f"is {member.describe()}", hint=hint)
         if kind == SYMLINK and not 0 < len(os.fsencode(member.linkname)) <= _PATH_MAX:
             self._refuse(f"/{name}", "is a symbolic link whose target no link can have")
+        self._count()
         return Node(
             kind,
             _SYMLINK_MODE if kind == SYMLINK else member.mode,
@@ -309,7 +324,7 @@ class _Merge:
             member.offset if member.size else 0,
             member.linkname if kind == SYMLINK else "",
             member.device,
-            member.xattrs,
+            self._keep_xattrs(name, member.xattrs) if member.xattrs else (),
         )
 
     def _describe(self, directory: Node, member: Member) -> None:
@@ -317,7 +332,26 @@ class _Merge:
         directory.mode = member.mode
         directory.owner = self._owner(member.name, member)
         directory.mtime = member.mtime
-        directory.xattrs = member.xattrs
+        directory.xattrs = self._keep_xattrs(member.name, member.xattrs)
+
+    def _count(self) -> None:
+        self._files += 1
+        if self._files > _FILES_MAX:
+            self._refuse("the image", f"has more than {_FILES_MAX} files")
+
+    def _keep_xattrs(self, name: str, xattrs: _Xattrs) -> _Xattrs:
+        """Return what equals `xattrs` and is held only once."""
+        known = self._xattrs.get(xattrs)
+        if known is None:
+            self._xattrs_size += sum(len(key) + len(value) for key, value in xattrs)
+            if any(len(value) > _XATTR_MAX for _, value in xattrs):
+                self._refuse(f"/{name}", "has an extended attribute longer than Linux takes")
+            if self._xattrs_size > _XATTRS_MAX:
+                self._refuse(
+                    "the image", f"has more than {_XATTRS_MAX} bytes of extended attributes"
+                )
+            known = self._xattrs[xattrs] = xattrs
+        return known
 
     def _owner(self, name: str, member: Member) -> Owner:
         owner = Owner(member.uid, member.gid, member.uname, member.gname)
@@ -360,6 +394,9 @@ class _Merge:
 
     def _hide_below(self, directory: Node) -> None:
         """Remove what lower layers brought below `directory`."""
+        if directory in self._opaque:
+            return
+        self._opaque.add(directory)
         stack = [directory]
         while stack:
             parent = stack.pop()
@@ -451,6 +488,7 @@ class _Merge:
             self._refuse(user, f"lies below the whiteout {name}")
         if len(os.fsencode(name)) > _NAME_MAX:
             self._refuse(_shortened(user), "has a name longer than Linux takes")
+        self._count()
         node = _directory(0o755, ROOT, 0, self._layer)
         _children(parent)[name] = node
         return node

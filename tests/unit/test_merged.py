@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from builders.console.errors import UserError
+from builders.rootfs import merged as merged_module
 from builders.rootfs.merged import LayerFile, Owner, merge_layers
 from builders.tar.header import (
     BLOCK_DEVICE,
@@ -478,6 +479,29 @@ def test_an_unknown_type_is_refused(refused):
 
 def test_a_symlink_without_a_target_is_refused(refused):
     refused([("a", link(""))], words=["/a is a symbolic link whose target"])
+
+
+def with_xattr(value):
+    header = tarfile.TarInfo()
+    header.pax_headers = {"SCHILY.xattr.user.a": value}
+    return header
+
+
+def test_an_extended_attribute_that_is_too_long_is_refused(refused):
+    refused([("a", with_xattr("x" * 65537))], words=["/a has an extended attribute longer than"])
+
+
+def test_extended_attributes_fill_no_memory(refused, shown, monkeypatch):
+    monkeypatch.setattr(merged_module, "_XATTRS_MAX", 100_000)
+    same = [(f"{number}", with_xattr("x" * 60_000)) for number in range(3)]
+    assert len(shown(same)) == 3
+    refused([*same, ("a", with_xattr("y" * 60_000))], words=["100000 bytes of extended attributes"])
+
+
+def test_directories_that_a_name_stands_for_fill_no_memory(refused, monkeypatch):
+    monkeypatch.setattr(merged_module, "_FILES_MAX", 2000)
+    layer = [(f"{number}/" + "a/" * 1000, b"") for number in range(3)]
+    refused(layer, words=["the image has more than 2000 files"])
 
 
 # Damage
