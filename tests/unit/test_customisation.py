@@ -186,7 +186,7 @@ def test_a_file_as_contents_is_an_error_with_a_remedy(tmp_path, root):
 
 def test_mountpoints_go_away_but_what_scripts_left_stays(root):
     (root / "nix").mkdir()
-    with mountpoints(str(root), ["/proc", "/nix/store", "/dev"]):
+    with mountpoints(str(root), ["/proc", "/nix/store", "/dev"], attribute="fakeRootCommands"):
         assert (root / "nix/store").is_dir()
         (root / "dev/left").touch()
     assert sorted(os.listdir(root)) == ["dev", "nix"]
@@ -195,7 +195,10 @@ def test_mountpoints_go_away_but_what_scripts_left_stays(root):
 
 def test_a_link_in_the_way_of_a_mount_is_an_error(root):
     (root / "proc").symlink_to("/elsewhere")
-    with pytest.raises(UserError, match="/proc"), mountpoints(str(root), ["/proc"]):
+    with (
+        pytest.raises(UserError, match="/proc"),
+        mountpoints(str(root), ["/proc"], attribute="fakeRootCommands"),
+    ):
         pass
     shutil.rmtree(root)
 
