@@ -20,6 +20,12 @@ let
   images = {
     # As people build them: 99 store paths alone, all others in one layer.
     large = image "large" 100 pkgs.largeClosure;
+    # About 1 GB.
+    third = image "third" 100 (
+      pkgs.linkFarm "third" {
+        inherit (pkgs.largePackages) blender libreoffice-core;
+      }
+    );
     tenth = image "tenth" 100 pkgs.largePackages.ffmpeg;
     # Each store path in a layer of its own: as even as it gets, and more than engines take.
     spread = image "spread" 10000 pkgs.largeClosure;

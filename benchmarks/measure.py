@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from export_image import compare_export, write_layers
 from pairs import Comparison, Spread, compare, run, spread
 
 HERE = pathlib.Path(__file__).parent
@@ -207,6 +208,46 @@ def decompression(bench: Bench) -> list[Row]:
     return [row("read a base image of 0.3 GB as gz", "Python's zlib", measured, at_least=2)]
 
 
+def export_image(bench: Bench) -> list[Row]:
+    """Make one tar of an image's files, beside tar -x of its layers and tar -c of the tree."""
+    with tempfile.TemporaryDirectory() as directory:
+        archive = f"{directory}/image.tar"
+        with open(archive, "wb") as file:
+            subprocess.run(
+                bench.stream("third"), stdout=file, stderr=subprocess.DEVNULL, check=True
+            )
+        layers = write_layers(archive, directory)
+        python = str(bench.built / "python")
+        measured = compare_export(python, archive, layers=layers, pairs=bench.pairs)
+        size = os.path.getsize(archive) / 1e9
+    return [
+        row(f"export an image of {size:.1f} GB", "tar -x, tar -c", measured, at_least=0.67),
+        Row(
+            what=f"peak memory of exporting {size:.1f} GB",
+            against="the same",
+            unit="MiB",
+            ours=spread([measured.peak / MIB]),
+            other=spread([measured.peak / MIB]),
+            at_most=143,
+        ),
+    ]
+
+
+def build_image(bench: Bench) -> list[Row]:
+    """Build an image of one layer, beside rsync, tar, tar -r, sha256sum, tar and pigz."""
+    paths = bench.paths("third")
+    tree = max(paths, key=lambda path: len(os.listdir(path)))
+    with tempfile.NamedTemporaryFile("w") as closure:
+        closure.write("\n".join(sorted(paths)) + "\n")
+        closure.flush()
+        measured = compare(
+            bench.python("build_image.py", bench.plan("third"), tree),
+            [str(HERE / "build_image_by_shell.sh"), closure.name, tree],
+            pairs=bench.pairs,
+        )
+    return [row("build an image of 1 GB in one layer", "a pipeline of tools", measured, at_least=3)]
+
+
 def count(command: Sequence[str]) -> int:
     """Return how many bytes `command` writes."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
@@ -243,6 +284,8 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "plan": plan,
     "compression": compression,
     "decompression": decompression,
+    "build-image": build_image,
+    "export-image": export_image,
     "memory": memory,
 }
 
@@ -293,7 +336,7 @@ def main() -> None:
     parser.add_argument("built", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--pairs", type=int, default=5, metavar="N")
     parser.add_argument("names", nargs="*", metavar="NAME")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     for name in given.names:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark '{name}'; there are {', '.join(BENCHMARKS)}")
