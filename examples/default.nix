@@ -20,6 +20,10 @@
   nix-shell-hello-stream = callPackage ./nix-shell-hello-stream.nix { };
   nix-shell-extending-build-inputs = callPackage ./nix-shell-extending-build-inputs.nix { };
   nix-shell-adding-shell-hook = callPackage ./nix-shell-adding-shell-hook.nix { };
+  # pullImage
+  pull-image-nix-image = callPackage ./pull-image-nix-image.nix { };
+  pull-image-different-registry = callPackage ./pull-image-different-registry.nix { };
+  pull-image-nix-prefetch-docker = callPackage ./pull-image-nix-prefetch-docker.nix { };
   # exportImage
   export-image-hello = callPackage ./export-image-hello.nix { };
   export-image-importing-docker = callPackage ./export-image-importing-docker.nix { };

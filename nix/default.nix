@@ -99,6 +99,10 @@ let
     exportImage = callPackage ./export-image.nix { };
     mergeImages = callPackage ./merge-images.nix { };
 
+    # Images of registries
+    pullImage = callPackage ./pull-image.nix { };
+    nix-prefetch-docker = callPackage ./nix-prefetch-docker.nix { };
+
     # Environment helpers
     binSh = callPackage ./bin-sh.nix { };
     caCertificates = callPackage ./ca-certificates.nix { };

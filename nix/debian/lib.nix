@@ -458,7 +458,54 @@ let
         "FTP_PROXY"
         "ALL_PROXY"
         "NO_PROXY"
+        "NIX_SSL_CERT_FILE"
       ];
+      # A fetcher that takes outputHash and outputHashAlgo takes `hash`, or a name of
+      # `hashTypes`, in their place.
+      withNormalizedHash =
+        {
+          hashTypes ? [ "sha256" ],
+        }:
+        fetcher:
+        let
+          known = lib.functionArgs fetcher;
+          names = [ "hash" ] ++ hashTypes;
+          normalise =
+            args:
+            let
+              given = filter (name: args ? ${name}) names;
+              name = head given;
+              value = args.${name};
+            in
+            if args ? outputHash then
+              args
+            else if given == [ ] then
+              lib.throwIf (!known.outputHash) "fetcher called without `hash`" args
+            else if length given > 1 then
+              throw "fetcher called with mutually-incompatible arguments: ${lib.concatStringsSep ", " given}"
+            else
+              removeAttrs args names
+              // {
+                outputHash =
+                  if value != "" then
+                    value
+                  else if name == "hash" then
+                    lib.fakeHash
+                  else
+                    lib.fakeSha256;
+                outputHashAlgo = if name == "hash" then null else name;
+              };
+        in
+        assert known ? outputHash && known ? outputHashAlgo;
+        lib.setFunctionArgs (args: fetcher (normalise args)) (
+          removeAttrs known [
+            "outputHash"
+            "outputHashAlgo"
+          ]
+          // {
+            hash = known.outputHash;
+          }
+        );
     };
     cleanSourceWith =
       {

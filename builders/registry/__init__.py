@@ -1,0 +1,1 @@
+"""Images in registries: names, indexes, hashes, and skopeo, which fetches."""

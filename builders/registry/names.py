@@ -1,0 +1,68 @@
+"""Names of images in registries.
+
+Source: the reference grammar of the CNCF distribution project. A name without a
+registry belongs to docker.io.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_DEFAULT_REGISTRY: Final = "docker.io"
+
+_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST: Final = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
+_NAME: Final = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` names a repository, with or without its registry, and no tag or digest."""
+    return bool(_NAME.fullmatch(text))
+
+
+def is_tag(text: str) -> bool:
+    """Whether `text` can be a tag."""
+    return bool(_TAG.fullmatch(text))
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is a SHA-256 digest as manifests are known by."""
+    return bool(_DIGEST.fullmatch(text))
+
+
+@dataclass(frozen=True)
+class RemoteImage:
+    """The image `version` (a tag or a digest) of the repository `name`."""
+
+    name: str
+    version: str
+
+    @property
+    def registry(self) -> str:
+        """The host of the registry, with its port where that is named."""
+        first, slash, _ = self.name.partition("/")
+        # As Docker tells "registry.example/app" from "group/app".
+        named = slash and (
+            re.search(r"[.:\[]", first) or first == "localhost" or not first.islower()
+        )
+        return first if named else _DEFAULT_REGISTRY
+
+    @property
+    def repository(self) -> str:
+        """The name inside of the registry."""
+        return self.name.removeprefix(f"{self.registry}/")
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether `version` is a digest."""
+        return is_digest(self.version)
+
+    def __str__(self) -> str:
+        return f"{self.name}{'@' if self.has_digest else ':'}{self.version}"
+
+
+def archive_name(name: str, tag: str) -> str:
+    """Return the file name of an image in the store, where pullImage is not told another."""
+    return f"docker-image-{name}-{tag}.tar".replace("/", "-").replace(":", "-")

@@ -1,0 +1,126 @@
+# pullImage: an image of a registry, as a file in the store.
+{
+  lib,
+  arguments,
+  build,
+  buildPackages,
+  cacert,
+  go,
+  storePaths,
+}:
+let
+  # Source: the grammar of distribution/reference, which skopeo reads names with.
+  component = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*";
+  host = "([A-Za-z0-9.-]+|[[][0-9A-Fa-f:]+[]])(:[0-9]+)?";
+  patterns = {
+    name = "(${host}/)?${component}(/${component})*";
+    tag = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}";
+    digest = "sha256:[0-9a-f]{64}";
+  };
+  matches = pattern: value: lib.isString value && builtins.match patterns.${pattern} value != null;
+
+  pull =
+    {
+      imageName,
+      # No default: null is refused with more than Nix has to say.
+      imageDigest ? null,
+      outputHash,
+      outputHashAlgo ? null,
+      os ? "linux",
+      arch ? go.GOARCH,
+      finalImageName ? imageName,
+      finalImageTag ? "latest",
+      tlsVerify ? true,
+      name ? lib.replaceStrings [ "/" ":" ] [ "-" "-" ] "docker-image-${finalImageName}-${finalImageTag}.tar",
+    }:
+    let
+      where = "dockerTools.pullImage (image ${if lib.isString imageName then imageName else "?"})";
+      must =
+        attribute: value: what:
+        "${where}: ${attribute} must be ${what}, not ${storePaths.describe value}";
+      prefetch = "nix-prefetch-docker --image-name ${imageName} --image-tag TAG";
+      aName = "a name such as \"nixos/nix\" or \"registry.example/group/app\", without a tag or digest";
+    in
+    assert lib.assertMsg (matches "name" imageName) (must "imageName" imageName aName);
+    assert lib.assertMsg (imageDigest != null)
+      "${where}: the attribute 'imageDigest' is missing; '${prefetch}' prints it";
+    assert lib.assertMsg (matches "digest" imageDigest) (
+      must "imageDigest" imageDigest "\"sha256:\" and 64 hexadecimal digits" + "; '${prefetch}' prints it"
+    );
+    assert lib.assertMsg (outputHash != imageDigest && "sha256:${outputHash}" != imageDigest)
+      "${where}: the hash is the imageDigest, but it must be that of the file that is made of the image; '${prefetch}' prints both";
+    assert lib.assertMsg (matches "name" finalImageName) (must "finalImageName" finalImageName aName);
+    assert lib.assertMsg (matches "tag" finalImageTag) (
+      must "finalImageTag" finalImageTag "a tag of letters, digits, '_', '.' and '-'"
+    );
+    assert lib.assertMsg (lib.isString os) (must "os" os "a string such as \"linux\"");
+    assert lib.assertMsg (lib.isString arch) (must "arch" arch "a string such as \"amd64\"");
+    assert lib.assertMsg (lib.isBool tlsVerify) (must "tlsVerify" tlsVerify "true or false");
+    build.derivation (
+      {
+        inherit name outputHash;
+        outputHashMode = "flat";
+        builder = "pull_image";
+        arguments = {
+          inherit os;
+          architecture = arch;
+          image_name = imageName;
+          image_digest = imageDigest;
+          final_image_name = finalImageName;
+          final_image_tag = finalImageTag;
+          tls_verify = tlsVerify;
+          output_hash = outputHash;
+          output_hash_algorithm = outputHashAlgo;
+          skopeo = lib.getExe' buildPackages.skopeo "skopeo";
+          certificates = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+        };
+        # What is fetched is fixed; the way to it depends on the machine.
+        impureEnvVars = lib.unique (
+          lib.fetchers.proxyImpureEnvVars
+          ++ [
+            "NIX_SSL_CERT_FILE"
+            "REGISTRY_AUTH_FILE"
+          ]
+        );
+        passthru = {
+          inherit imageDigest;
+          imageName = finalImageName;
+          imageTag = finalImageTag;
+          sourceURL = "docker://${imageName}@${imageDigest}";
+          destNameTag = "${finalImageName}:${finalImageTag}";
+        };
+      }
+      // lib.optionalAttrs (outputHashAlgo != null) { inherit outputHashAlgo; }
+    );
+
+  normalised = lib.fetchers.withNormalizedHash { } pull;
+
+  hashes = [
+    "hash"
+    "sha256"
+    "outputHash"
+  ];
+
+  function =
+    args:
+    let
+      given = lib.filter (attribute: args ? ${attribute}) hashes;
+      where = "dockerTools.pullImage (image ${toString args.imageName})";
+    in
+    if given == [ ] then
+      throw "${where}: the attribute 'hash' is missing; nix-prefetch-docker prints it, and with hash = \"\" Nix says what it has to be"
+    else if lib.length given > 1 then
+      throw "${where}: ${lib.concatStringsSep " and " given} are the same thing; leave all but one out"
+    else
+      normalised args;
+in
+arguments.strict "pullImage" (
+  lib.setFunctionArgs function (
+    lib.functionArgs pull
+    // {
+      hash = true;
+      sha256 = true;
+      outputHash = true;
+    }
+  )
+)
