@@ -6,6 +6,7 @@ IMAGE is an archive as 'docker load' reads it, compressed or not, or a script th
 is read once, from begin to end; nothing is unpacked.
 """
 
+import gzip
 import io
 import json
 import os
@@ -16,7 +17,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
+
+GZIP: Final = b"\x1f\x8b"
+"""First bytes of a gzip member (RFC 1952, section 2.3)."""
 
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 """First bytes of a zstd frame (RFC 8878, section 3.1.1)."""
@@ -51,15 +55,21 @@ class Image:
 
 @contextmanager
 def open_image(path: str) -> Iterator[IO[bytes]]:
-    """Open the archive at `path`, or what the script there writes, with zstd undone."""
+    """Open the archive at `path`, or what the script there writes, with gzip and zstd undone."""
     if not os.path.isfile(path):
         raise ImageError(f"{path} is no file; give an image archive or a stream script")
     if os.access(path, os.X_OK):
         command = [path]
     else:
         with open(path, "rb") as file:
-            if file.read(len(ZSTD)) != ZSTD:
-                file.seek(0)
+            start = file.read(len(ZSTD))
+            file.seek(0)
+            if start.startswith(GZIP):
+                # tarfile's own reader stops behind the first of several members.
+                with gzip.open(file) as content:
+                    yield cast(IO[bytes], content)
+                return
+            if start != ZSTD:
                 yield file
                 return
         # Python's standard library reads all but this one.
