@@ -18,6 +18,12 @@ def test_the_overlay_takes_the_place_of_docker_tools():
     assert path == build('buildImage { name = "app"; }')
 
 
+def test_the_overlay_has_nix_prefetch_docker():
+    program = build(f"({OVERLAID}).nix-prefetch-docker") / "bin/nix-prefetch-docker"
+    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--image-name" in said
+
+
 def test_the_overlay_keeps_what_is_not_defined_here():
     before = "(final: previous: { dockerTools = { legacy = 1; buildImage = 2; }; })"
     pkgs = (
