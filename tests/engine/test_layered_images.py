@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from tests.engine.engines import Docker, Podman, skopeo_copy, skopeo_inspect, umoci_unpack
-from tests.nix.images import Image, build, stream
+from tests.nix.images import Image, build, closure, stream
 
 SERVER = """
   name = "app"; tag = "1"; contents = [ bash coreutils ];
@@ -233,6 +233,8 @@ def test_nix_runs_on_the_database_of_the_image(docker: Docker):
     references = docker.run(image, "/bin/nix-store", "-q", "--references", str(nix_path)).stdout
     assert str(build("pkgs.glibc")) in references.split()
     docker.run(image, "/bin/nix-store", "--verify")
+    closure_there = docker.run(image, "/bin/nix-store", "-qR", str(nix_path)).stdout.split()
+    assert set(closure_there) == closure(nix_path)
 
 
 def test_the_reader_of_the_archive_and_docker_agree(docker: Docker):
