@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,12 +28,12 @@ from builders.registry.skopeo import Skopeo
 
 _PROGRAM: Final = "nix-prefetch-docker"
 
-_HINTS: Final = {
+HINTS: Final = {
     Problem.NO_MANIFEST: "check the name of the image and its tag or digest",
     Problem.ACCESS: "check the name of the image; if it is private, log in with 'skopeo login'",
     Problem.AUTH_FILE: "log in with 'skopeo login', or mend REGISTRY_AUTH_FILE",
     Problem.CERTIFICATE: (
-        "name a file with its authority's certificate in SSL_CERT_FILE, or add --no-tls-verify"
+        "name a file with its authority's certificate in NIX_SSL_CERT_FILE, or add --no-tls-verify"
     ),
     Problem.PLAIN_HTTP: "add --no-tls-verify",
     Problem.NO_HOST: "check the registry in the name, and this machine's name service",
@@ -61,6 +62,8 @@ class Request:
 def main(arguments: list[str]) -> None:
     """Fetch the image that the command line names."""
     skopeo, certificates, nix_store, *words = arguments
+    # As Ctrl-C: no child and no file stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     request = read_request(words)
     with tempfile.TemporaryDirectory(prefix=f"{_PROGRAM}-") as directory:
         fetcher = Skopeo(
@@ -82,7 +85,7 @@ def main(arguments: list[str]) -> None:
                 architecture=request.architecture,
             )
         except RegistryError as error:
-            die(describe(error, request.image), hint=_HINTS[error.problem])
+            die(describe(error, request.image), hint=HINTS[error.problem])
         hashed = hash_file(archive, hash_algorithm(os.environ))
         path = add_to_store(archive, hashed, nix_store=shutil.which("nix-store") or nix_store)
     found = pull_arguments(request, image, hashed)
@@ -139,7 +142,9 @@ def read_request(words: list[str]) -> Request:
         action="store_true",
         help="let the registry have any certificate, or speak plain HTTP",
     )
-    parser.add_argument("--quiet", action="store_true", help="print the result and errors only")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing but the result, warnings and errors"
+    )
     given = parser.parse_args(words)
     return check_request(given)
 
@@ -193,8 +198,9 @@ def environment(variables: Mapping[str, str], *, certificates: str) -> dict[str,
 
     SSL_CERT_FILE is in addition to the directories where systems have certificates.
     """
-    trusted = variables.get("SSL_CERT_FILE") or variables.get("NIX_SSL_CERT_FILE") or certificates
-    return {**variables, "SSL_CERT_FILE": trusted}
+    # In this order as Nix itself, and the skopeo of nixpkgs.
+    named = (variables.get(name) for name in ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE"))
+    return {**variables, "SSL_CERT_FILE": next(filter(None, named), certificates)}
 
 
 def find_image(skopeo: Skopeo, request: Request) -> RemoteImage:

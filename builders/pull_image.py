@@ -17,13 +17,14 @@ from builders.registry.skopeo import Skopeo
 
 _PREFETCH: Final = "nix-prefetch-docker"
 
-_HINTS: Final = {
+HINTS: Final = {
     Problem.NO_MANIFEST: f"imageDigest is wrong, or imageName is; {_PREFETCH} prints both",
     Problem.ACCESS: (
         "imageName is wrong, or the image is private: name a file with credentials in "
         "REGISTRY_AUTH_FILE and let the sandbox have it, or put the image into the store with "
         f"{_PREFETCH}"
     ),
+    Problem.NO_PLATFORM: "set os and arch to those of the image",
     Problem.AUTH_FILE: "write the file that REGISTRY_AUTH_FILE names with 'skopeo login'",
     Problem.CERTIFICATE: (
         "name a file with its authority's certificate in NIX_SSL_CERT_FILE and let the sandbox "
@@ -83,7 +84,7 @@ def main(_: list[str]) -> None:
     except RegistryError as error:
         if error.problem == Problem.NO_PLATFORM:
             refuse_platform(skopeo, image, platform=f"{given.os}/{given.architecture}")
-        die(describe(error, image), hint=_HINTS[error.problem])
+        die(describe(error, image), hint=HINTS[error.problem])
     compare(given, image, out=build.out)
 
 
@@ -111,7 +112,7 @@ def refuse_platform(skopeo: Skopeo, image: RemoteImage, *, platform: str) -> Non
     try:
         entries = read_index(skopeo.manifest(image), what=str(image)) or []
     except RegistryError as error:
-        die(describe(error, image), hint=_HINTS[error.problem])
+        die(describe(error, image), hint=HINTS[error.problem])
     found = ", ".join(entry.platform for entry in entries) or "none"
     die(
         f"the registry {image.registry} has no image for {platform} under {image}",

@@ -112,12 +112,17 @@ class Skopeo:
                 env=self.environment,
             ) as process,
         ):
-            if output:
-                assert process.stdout
-                for line in process.stdout:
-                    output.write(line)
-                    output.flush()
-            code = process.wait()
+            try:
+                if output:
+                    assert process.stdout
+                    for line in process.stdout:
+                        output.write(line)
+                        output.flush()
+                code = process.wait()
+            except BaseException:
+                # Else it would be waited for until it is through.
+                process.terminate()
+                raise
             log.seek(0)
             said = log.read().decode(errors="replace")
         if code:

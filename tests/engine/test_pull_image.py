@@ -17,7 +17,7 @@ from tests.engine.registry import (
     self_signed,
     unused_address,
 )
-from tests.nix.images import NixError, build, nix
+from tests.nix.images import REPOSITORY, NixError, build, nix
 
 RUN = uuid.uuid4().hex
 """In every image, since a store that has an image of an earlier run would not fetch it."""
@@ -62,11 +62,16 @@ def images(tmp_path_factory):
         )
 
 
-def by_hand(images, tmp_path, *, name, tag, platform="linux/amd64"):
+def by_hand(images, tmp_path, *, name, tag):
     """The hash of what skopeo makes of the image, as somebody has it who uses nixpkgs."""
+    source = f"docker://{images.registry.name('app')}@{images.digests['linux/amd64']}"
+    return hash_by_hand(source, tmp_path, name=name, tag=tag)
+
+
+def hash_by_hand(source, tmp_path, *, name, tag):
+    """The hash of what skopeo makes of `source`."""
     path = tmp_path / "by-hand.tar"
     path.unlink(missing_ok=True)
-    source = f"docker://{images.registry.name('app')}@{images.digests[platform]}"
     skopeo_copy(source, f"docker-archive:{path}:{name}:{tag}", "--src-tls-verify=false")
     return nix("nix", "hash", "file", "--type", "sha256", str(path)).stdout.strip()
 
@@ -130,6 +135,35 @@ def test_a_pulled_image_is_a_base_image(images, app, docker: Docker):
         }}"""
     )
     assert docker.run(docker.load(image)).stdout == "above\n"
+
+
+@pytest.mark.parametrize(
+    ("example", "repository", "final"),
+    [
+        ("nix-image", "nixos/nix", "nix:2.19.3"),
+        ("different-registry", "quay.io/coreos/etcd", "etcd:v3.5.11"),
+        ("nix-prefetch-docker", "nixos/nix", "nixos/nix:latest"),
+    ],
+)
+def test_examples_pull_from_the_registry_here(
+    images, tmp_path, docker: Docker, example, repository, final
+):
+    # What differs is where the image comes from; what becomes of it is up to the example.
+    archive = busybox_archive(tmp_path / "image.tar", says=f"{example} {RUN}")
+    digest = images.registry.push(archive, repository, "v1", "--format=v2s2")
+    name, tag = final.split(":")
+    source = f"docker://{images.registry.name(repository)}@{digest}"
+    here = f"""{{
+      imageName = "{images.registry.address}/${{given.imageName}}";
+      imageDigest = "{digest}";
+      sha256 = "{hash_by_hand(source, tmp_path, name=name, tag=tag)}";
+      tlsVerify = false;
+    }}"""
+    tools = f"dockerTools // {{ pullImage = given: dockerTools.pullImage (given // {here}); }}"
+    file = REPOSITORY / f"examples/pull-image-{example}.nix"
+    loaded = docker.load(build(f"import {file} {{ dockerTools = {tools}; }}"))
+    assert loaded == final
+    assert docker.run(loaded).stdout == f"{example} {RUN}\n"
 
 
 @pytest.mark.parametrize("kind", ["list", "index"])

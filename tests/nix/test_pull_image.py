@@ -5,6 +5,7 @@ import pytest
 from tests.nix.images import evaluate, failure
 
 DIGEST = "sha256:498fa2d7f2b5cb3891a4edf20f3a8f8496e70865099ba72540494cd3e2942634"
+DOCUMENTED = "/nix/store/4mxy9mn6978zkvlc670g5703nijsqc95-docker-image-nixos-nix-latest.tar"
 BASE32 = "1q6cf2pdrasa34zz0jw7pbs6lvv52rq2aibgxccbwcagwkg2qj1q"
 
 
@@ -17,8 +18,23 @@ def pull(attributes: str, **defaults: str) -> str:
 
 
 def test_the_output_path_is_the_one_that_the_documentation_shows():
-    path = "/nix/store/4mxy9mn6978zkvlc670g5703nijsqc95-docker-image-nixos-nix-latest.tar"
-    assert evaluate(pull("", imageName='"nixos/nix"') + ".outPath") == path
+    assert evaluate(pull("", imageName='"nixos/nix"') + ".outPath") == DOCUMENTED
+
+
+def test_the_examples_of_the_documentation_evaluate():
+    names = "pull-image-nix-image pull-image-different-registry pull-image-nix-prefetch-docker"
+    found = evaluate(
+        "lib.mapAttrs (_: image: { inherit (image) sourceURL destNameTag; path = image.outPath; }) "
+        f"{{ inherit (dockerTools.examples) {names}; }}"
+    )
+    assert {image["destNameTag"] for image in found.values()} == {
+        *("nix:2.19.3", "etcd:v3.5.11", "nixos/nix:latest")
+    }
+    assert found["pull-image-different-registry"]["sourceURL"] == (
+        "docker://quay.io/coreos/etcd@"
+        "sha256:24a23053f29266fb2731ebea27f915bb0fb2ae1ea87d42d890fe4e44f2e27c5d"
+    )
+    assert found["pull-image-nix-prefetch-docker"]["path"] == DOCUMENTED
 
 
 @pytest.mark.parametrize(

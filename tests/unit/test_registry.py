@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from builders import nix_prefetch_docker, pull_image
 from builders.console.errors import UserError
 from builders.registry.failures import Problem, RegistryError, describe, read_failure
 from builders.registry.hashes import FileHash, hash_file
@@ -173,6 +174,11 @@ def test_every_kind_names_registry_and_image():
         assert "app" in described
         assert "v1" in described
         assert "\n" not in described
+
+
+@pytest.mark.parametrize("program", [nix_prefetch_docker, pull_image])
+def test_every_kind_has_a_remedy(program):
+    assert set(program.HINTS) == set(Problem)
 
 
 FAKE = """#!/bin/sh
