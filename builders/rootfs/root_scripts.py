@@ -77,7 +77,14 @@ class RootScript:
         if base:
             directories = []
             for place in base.walk():
-                self._write(base, place)
+                try:
+                    self._write(base, place)
+                except OSError as error:
+                    die(
+                        f"can't unpack /{place.path} of the base image: {error.strerror}",
+                        hint="see to the disk of the build directory, or leave the file out of "
+                        "the base image",
+                    )
                 if place.node.type == DIRECTORY:
                     directories.append(place)
             # Modes last: a directory may not be writable.

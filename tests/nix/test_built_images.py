@@ -348,6 +348,17 @@ def test_names_that_lead_out_stay_inside_or_are_refused(tmp_path, use, name):
         assert path.is_file()
 
 
+@pytest.mark.parametrize("depth", [1000, 1500, 2040, 2046, 10000])
+def test_a_root_script_on_deep_directories_works_or_says_why(tmp_path, depth):
+    base = a_base(tmp_path, evil(("a/" * depth + "f", b"x")))
+    image = f'(buildImage {{ name = "app"; fromImage = {base}; runAsRoot = "true"; }}).layer'
+    if depth <= 1500:
+        build(image)
+    else:
+        error = failure(image)
+        assert "base.tar" in error or "of the base image" in error
+
+
 def test_a_truncated_base_image_is_refused(tmp_path):
     base = a_base(tmp_path, tar(plain_members([layer("x", 5000)]))[:4000])
     for use in ('runAsRoot = "true";', "copyToRoot = hello;"):
