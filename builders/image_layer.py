@@ -12,11 +12,10 @@ from typing import Any, Final
 
 from builders import arguments
 from builders.closure.graph import read_graph
-from builders.image.archive import read_base_image
-from builders.image.layer_files import open_layers
+from builders.image.layer_files import open_base
 from builders.rootfs.copies import Copier
 from builders.rootfs.fakeroot import enter_fakeroot
-from builders.rootfs.merged import MergedTree, merge_layers
+from builders.rootfs.merged import MergedTree
 from builders.rootfs.nix_database import add_database
 from builders.rootfs.root_scripts import RootScript
 from builders.rootfs.scripts import Environment
@@ -126,19 +125,15 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
     )
     if given.from_image:
         print("Unpacking base image...", flush=True)
-        image = read_base_image(
-            given.from_image,
-            name=given.from_image_name,
-            tag=given.from_image_tag,
-            architecture=given.architecture,
-            jobs=build.cores,
-            spool=os.path.join(build.top, "base.tar"),
-        )
-        what = f"fromImage {given.from_image}"
-        with open_layers(image, directory=build.top, what=what) as layers:
-            base = merge_layers(layers)
-            return changes_of(script, base, given, environment)
-    return changes_of(script, None, given, environment)
+    with open_base(
+        given.from_image,
+        name=given.from_image_name,
+        tag=given.from_image_tag,
+        architecture=given.architecture,
+        jobs=build.cores,
+        directory=build.top,
+    ) as (_, base):
+        return changes_of(script, base, given, environment)
 
 
 def changes_of(

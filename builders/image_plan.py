@@ -10,9 +10,9 @@ from builders import arguments
 from builders.closure.graph import read_graph
 from builders.console.errors import UserError
 from builders.image.archive import read_base_image
-from builders.image.config import base_history, overlay_config
+from builders.image.config import config_on, planned_base
 from builders.image.layering import assign_layers, hash_layers
-from builders.image.plan import NOW, Base, CustomisationLayer, Plan
+from builders.image.plan import NOW, CustomisationLayer, Plan
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,8 @@ def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
         uname=given.uname,
         gname=given.gname,
         store_dir=given.store_dir,
-        config=overlay_config(base.config.get("config") or {}, given.config)
-        if base
-        else given.config,
-        base=Base(
-            path=base.path,
-            compression=base.compression,
-            layers=base.layers,
-            history=base_history(base),
-        )
-        if base
-        else None,
+        config=config_on(base, given.config),
+        base=planned_base(base),
         store_layers=assign_layers(
             graph,
             exclude=frozenset(given.exclude),

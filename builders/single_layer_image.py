@@ -7,13 +7,13 @@ from typing import Any
 from builders import arguments
 from builders.closure.graph import read_graph
 from builders.compression.produce import compress_output
-from builders.image.archive import BaseImage, read_base_image
-from builders.image.config import base_history, overlay_config
-from builders.image.layer_files import open_layers
-from builders.image.plan import Base, CustomisationLayer, Plan
+from builders.image.archive import BaseImage
+from builders.image.config import config_on, planned_base
+from builders.image.layer_files import open_base
+from builders.image.plan import CustomisationLayer, Plan
 from builders.image.stream import stream_image
 from builders.image_plan import output_hash, parse_date
-from builders.rootfs.merged import MergedTree, merge_layers
+from builders.rootfs.merged import MergedTree
 from builders.tar.closure_layer import Closure, end_of_entries, hash_closure_layer
 from builders.tar.tree_layer import MTIME
 from builders.tar.walk import walk
@@ -48,22 +48,16 @@ def main(_: list[str]) -> None:
     """Write the archive to the output."""
     build = arguments.load()
     given = build.arguments(Arguments)
-    base = None
     closure = sorted(path for path in read_graph(given.closure) if path != given.layer)
-    if given.from_image:
-        base = read_base_image(
-            given.from_image,
-            name=given.from_image_name,
-            tag=given.from_image_tag,
-            architecture=given.architecture,
-            jobs=build.cores,
-            spool=os.path.join(build.top, "base.tar"),
-        )
-        what = f"fromImage {given.from_image}"
-        with open_layers(base, directory=build.top, what=what) as layers:
-            layer = make_layer(given, closure, merge_layers(layers))
-    else:
-        layer = make_layer(given, closure, None)
+    with open_base(
+        given.from_image,
+        name=given.from_image_name,
+        tag=given.from_image_tag,
+        architecture=given.architecture,
+        jobs=build.cores,
+        directory=build.top,
+    ) as (base, lower):
+        layer = make_layer(given, closure, lower)
     plan = make_plan(given, layer, base, out=build.out)
 
     def stream(output: int) -> None:
@@ -120,17 +114,8 @@ def make_plan(
         uname="root",
         gname="root",
         store_dir=given.store_dir,
-        config=overlay_config(base.config.get("config") or {}, given.config)
-        if base
-        else given.config,
-        base=Base(
-            path=base.path,
-            compression=base.compression,
-            layers=base.layers,
-            history=base_history(base),
-        )
-        if base
-        else None,
+        config=config_on(base, given.config),
+        base=planned_base(base),
         store_layers=(),
         customisation_layer=layer,
     )

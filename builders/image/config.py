@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.image.archive import BaseImage
-from builders.image.plan import Plan
+from builders.image.plan import Base, Plan
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,23 @@ def base_history(image: BaseImage) -> tuple[Mapping[str, Any], ...]:
     if len(history) == len(image.layers):
         return tuple(history)
     return tuple({"comment": f"base image layer {layer.diff_id}"} for layer in image.layers)
+
+
+def config_on(image: BaseImage | None, own: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the container configuration `own` on top of the base image `image`, if any."""
+    return overlay_config(image.config.get("config") or {}, own) if image else own
+
+
+def planned_base(image: BaseImage | None) -> Base | None:
+    """Return what a plan says of the base image `image`, if any."""
+    if image is None:
+        return None
+    return Base(
+        path=image.path,
+        compression=image.compression,
+        layers=image.layers,
+        history=base_history(image),
+    )
 
 
 def image_config(plan: Plan) -> bytes:

@@ -15,8 +15,37 @@ from builders.compression.streams import (
     open_file,
 )
 from builders.console.errors import die
-from builders.image.archive import BaseImage, BaseLayer, read_layers
-from builders.rootfs.merged import LayerFile
+from builders.image.archive import BaseImage, BaseLayer, read_base_image, read_layers
+from builders.rootfs.merged import LayerFile, MergedTree, merge_layers
+
+
+@contextmanager
+def open_base(
+    path: str | None,
+    *,
+    name: str | None,
+    tag: str | None,
+    architecture: str,
+    jobs: int,
+    directory: str,
+) -> Iterator[tuple[BaseImage | None, MergedTree | None]]:
+    """Read the base image in the archive at `path`, and merge its layers; None for none.
+
+    What is unpacked goes to files in `directory`. The others are as for `read_base_image`.
+    """
+    if path is None:
+        yield None, None
+        return
+    image = read_base_image(
+        path,
+        name=name,
+        tag=tag,
+        architecture=architecture,
+        jobs=jobs,
+        spool=os.path.join(directory, "base.tar"),
+    )
+    with open_layers(image, directory=directory, what=f"fromImage {path}") as layers:
+        yield image, merge_layers(layers)
 
 
 @contextmanager
