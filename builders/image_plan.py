@@ -38,6 +38,7 @@ class Arguments:
     uname: str
     gname: str
     max_layers: int
+    layering: str
     store_dir: str
     customisation_layer: str
     exclude: list[str]
@@ -79,6 +80,7 @@ def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
             exclude=frozenset(given.exclude),
             max_layers=given.max_layers,
             base_layers=len(base.layers) if base else 0,
+            layering=given.layering,
         ),
         customisation_layer=read_customisation_layer(given.customisation_layer),
     )

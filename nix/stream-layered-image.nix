@@ -12,6 +12,12 @@
   storePaths,
   writeText,
 }:
+let
+  layerings = [
+    "popularity"
+    "size"
+  ];
+in
 arguments.strict "streamLayeredImage" (
   {
     name,
@@ -27,6 +33,7 @@ arguments.strict "streamLayeredImage" (
     uname ? "root",
     gname ? "root",
     maxLayers ? 100,
+    layering ? "popularity",
     extraCommands ? "",
     fakeRootCommands ? "",
     enableFakechroot ? false,
@@ -39,6 +46,8 @@ arguments.strict "streamLayeredImage" (
     "in docker image ${name}: maxLayers must be a number, not ${storePaths.describe maxLayers}";
   assert lib.assertMsg (maxLayers > 1)
     "in docker image ${name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
+  assert lib.assertMsg (lib.elem layering layerings)
+    "in docker image ${name}: layering must be one of: [${lib.concatStringsSep " " layerings}], not ${storePaths.describe layering}";
   let
     baseName = imageName.baseName name;
     fullName = imageName.imageName name;
@@ -106,6 +115,7 @@ arguments.strict "streamLayeredImage" (
           from_image = if fromImage == null then null else "${fromImage}";
           config = checkedConfig;
           max_layers = maxLayers;
+          inherit layering;
           store_dir = storeDir;
           customisation_layer = "${customisationLayer}";
           exclude = map toString roots;

@@ -9,10 +9,14 @@ from typing import Final
 
 from builders.closure.graph import Graph
 from builders.closure.popularity import by_popularity, limit_layers
+from builders.closure.size_cohorts import size_cohorts
 from builders.console.errors import die
 from builders.image.plan import StoreLayer
 from builders.tar.header import Stamp
 from builders.tar.store_layer import hash_store_layer
+
+POPULARITY: Final = "popularity"
+SIZE: Final = "size"
 
 _AHEAD: Final = 1 << 29
 """Bytes that all processes together may have read and not yet hashed. Where one layer is most of
@@ -20,23 +24,34 @@ the image, its hash is what takes longest, and must not wait for a stretch of sm
 
 
 def assign_layers(
-    graph: Graph, *, exclude: Collection[str], max_layers: int, base_layers: int
+    graph: Graph,
+    *,
+    exclude: Collection[str],
+    max_layers: int,
+    base_layers: int,
+    layering: str = POPULARITY,
 ) -> tuple[StoreLayer, ...]:
-    """Return the store layers of `graph` without the paths in `exclude`, most popular first.
+    """Return the store layers of `graph` without the paths in `exclude`.
 
-    `max_layers` is for the whole image: the base image's layers and the
+    `layering` is `POPULARITY` (the most popular paths alone, and first) or `SIZE` (cohorts of what
+    large paths need). `max_layers` is for the whole image: the base image's layers and the
     customisation layer count. Raises `UserError` where they leave none.
     """
     used = base_layers + 1
     left = max_layers - used
-    paths = [path for path in by_popularity(graph) if path not in exclude]
-    if left < 1 and (paths or left < 0):
+    is_empty = all(path in exclude for path in graph)
+    if left < 1 and (left < 0 or not is_empty):
         die(
             f"maxLayers = {max_layers} leaves no layer for store paths: the base image has "
             f"{base_layers} layers and the customisation layer is one more",
             hint=f"set maxLayers to {used + 1} or more, or use a base image of fewer layers",
         )
-    return tuple(StoreLayer(paths=layer) for layer in limit_layers(paths, left))
+    if layering == SIZE:
+        layers = size_cohorts(graph, left, exclude=exclude)
+    else:
+        paths = [path for path in by_popularity(graph) if path not in exclude]
+        layers = limit_layers(paths, left)
+    return tuple(StoreLayer(paths=layer) for layer in layers)
 
 
 def hash_layers(

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import time
+from itertools import chain
 
 import pytest
 
@@ -196,6 +197,23 @@ def test_max_layers_puts_the_most_popular_paths_alone():
     image = stream('streamLayeredImage { name = "app"; contents = [ bash hello ]; maxLayers = 3; }')
     assert image.store_paths == [[order[0]], order[1:]]
     assert len(image.diff_ids) == 3
+
+
+def test_layering_by_size_keeps_what_large_paths_need_together():
+    image = '{ name = "app"; contents = [ pkgs.git hello ]; maxLayers = 6; layering = "%s"; }'
+    popular = stream("streamLayeredImage " + image % "popularity")
+    sized = stream("streamLayeredImage " + image % "size")
+    assert (
+        stream(
+            'streamLayeredImage { name = "app"; contents = [ pkgs.git hello ]; maxLayers = 6; }'
+        ).diff_ids
+        == popular.diff_ids
+    )
+    assert len(sized.diff_ids) <= 6
+    assert set(chain(*sized.store_paths)) == set(chain(*popular.store_paths))
+    assert sized.store_paths != popular.store_paths
+    # The largest path has a layer with nothing that another one needs, too.
+    assert any(str(build("pkgs.git")) in paths for paths in sized.store_paths)
 
 
 def test_extra_commands_run_in_the_root_without_privileges():
@@ -481,6 +499,7 @@ def test_nothing_but_the_image_goes_to_stdout():
         ("config.Entrypoint = [ 1 ];", "config.Entrypoint must be a list of strings"),
         ('config.Env = { A = "1"; };', "config.Env must be a list of strings, not a set"),
         ('config = "x";', "config must be an attribute set"),
+        ('layering = "weight";', "layering must be one of: [popularity size], not the string"),
         ("content = [ ];", "unknown attribute 'content'; did you mean 'contents'?"),
         ("frobnicate = 1;", "unknown attribute 'frobnicate'; known are: "),
     ],
