@@ -2,17 +2,20 @@
 
 import os
 import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from builders import arguments
-from builders.closure.graph import read_graph
+from builders.closure.graph import Graph, read_graph
+from builders.closure.pipeline import read_pipeline
 from builders.console.errors import UserError
 from builders.image.archive import read_base_image
 from builders.image.config import config_on, planned_base
 from builders.image.layering import assign_layers, hash_layers
-from builders.image.plan import NOW, CustomisationLayer, Plan
+from builders.image.plan import NOW, CustomisationLayer, Plan, StoreLayer
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Arguments:
     """What image_plan takes.
 
     Names are those of streamLayeredImage's attributes. `tag` None stands for the
-    hash of the output path; `customisation_layer` is the output of
+    hash of the output path; `layering_pipeline` is a list of steps or the name
+    of a JSON file that holds one; `customisation_layer` is the output of
     builders.customisation_layer; `date` the program of coreutils; `closure` the
     graph that exportReferencesGraph gives of the customisation layer and the
     configuration, and `exclude` the paths in it that make no layer.
@@ -39,6 +43,8 @@ class Arguments:
     gname: str
     max_layers: int
     layering: str
+    layering_pipeline: list[Any] | str | None
+    debug: bool
     store_dir: str
     customisation_layer: str
     exclude: list[str]
@@ -63,6 +69,7 @@ def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
     if given.from_image:
         base = read_base_image(given.from_image, architecture=given.architecture, jobs=jobs)
     graph = read_graph(given.closure)
+    pipeline = given.layering_pipeline
     plan = Plan(
         repo_tag=f"{given.image_name}:{given.tag or output_hash(out)}",
         architecture=given.architecture,
@@ -81,9 +88,12 @@ def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
             max_layers=given.max_layers,
             base_layers=len(base.layers) if base else 0,
             layering=given.layering,
+            pipeline=read_pipeline(pipeline) if isinstance(pipeline, str) else pipeline,
         ),
         customisation_layer=read_customisation_layer(given.customisation_layer),
     )
+    if given.debug:
+        print_layers(plan.store_layers, graph)
     if plan.mtime == NOW:
         return plan
     layers = hash_layers(
@@ -94,6 +104,16 @@ def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
         jobs=jobs,
     )
     return plan.with_store_layers(layers)
+
+
+def print_layers(layers: Sequence[StoreLayer], graph: Graph) -> None:
+    """Print what is in each store layer, and how large it is as Nix counts (NAR bytes)."""
+    for number, layer in enumerate(layers, 1):
+        size = sum(graph[path].nar_size for path in layer.paths)
+        print(f"store layer {number}: {len(layer.paths)} paths, {size:,} bytes")
+        for path in layer.paths:
+            print(f"  {graph[path].nar_size:15,} {path}")
+    sys.stdout.flush()
 
 
 def read_customisation_layer(directory: str) -> CustomisationLayer:

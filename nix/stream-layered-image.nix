@@ -34,6 +34,7 @@ arguments.strict "streamLayeredImage" (
     gname ? "root",
     maxLayers ? 100,
     layering ? "popularity",
+    layeringPipeline ? null,
     extraCommands ? "",
     fakeRootCommands ? "",
     enableFakechroot ? false,
@@ -41,13 +42,16 @@ arguments.strict "streamLayeredImage" (
     includeNixDB ? false,
     passthru ? { },
     meta ? { },
-  }:
+    debug ? false,
+  }@args:
   assert lib.assertMsg (lib.isInt maxLayers)
     "in docker image ${name}: maxLayers must be a number, not ${storePaths.describe maxLayers}";
   assert lib.assertMsg (maxLayers > 1)
     "in docker image ${name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
   assert lib.assertMsg (lib.elem layering layerings)
     "in docker image ${name}: layering must be one of: [${lib.concatStringsSep " " layerings}], not ${storePaths.describe layering}";
+  assert lib.assertMsg (layeringPipeline == null || !(args ? layering))
+    "in docker image ${name}: layering and layeringPipeline both say which store paths share a layer; leave out one of them";
   let
     baseName = imageName.baseName name;
     fullName = imageName.imageName name;
@@ -115,7 +119,11 @@ arguments.strict "streamLayeredImage" (
           from_image = if fromImage == null then null else "${fromImage}";
           config = checkedConfig;
           max_layers = maxLayers;
-          inherit layering;
+          inherit debug layering;
+          layering_pipeline = storePaths.listOrFile {
+            image = name;
+            attribute = "layeringPipeline";
+          } layeringPipeline;
           store_dir = storeDir;
           customisation_layer = "${customisationLayer}";
           exclude = map toString roots;

@@ -14,7 +14,7 @@ from builders.closure.graph import Graph, referrers_first
 def by_popularity(graph: Graph) -> list[str]:
     """Return all paths of `graph` by falling popularity; ties by package name, then by hash."""
     popularity = contest(graph)
-    return sorted(graph, key=lambda path: (-popularity[path], graph[path].name_and_hash))
+    return sorted(graph, key=lambda path: (-popularity[path], _name_first(path)))
 
 
 def contest(graph: Graph) -> dict[str, int]:
@@ -69,6 +69,15 @@ def limit_layers(paths: Sequence[str], layers: int) -> list[tuple[str, ...]]:
     split: list[tuple[str, ...]] = [(path,) for path in paths[:alone]]
     rest = tuple(paths[alone:])
     return [*split, rest] if rest else split
+
+
+def _name_first(path: str) -> str:
+    """Return `path` with what is before its first "-" at the end, as nixpkgs compares paths.
+
+    As one string: `libsigc++` is before `libsigc`, since "+" is before "-".
+    """
+    start, _, name = path.partition("-")
+    return f"{name}-{start}"
 
 
 def _sum_at(bits: int, values: Sequence[int]) -> int:

@@ -1,5 +1,6 @@
 """From a closure to hashed layers, on all cores."""
 
+import itertools
 import multiprocessing
 import signal
 from collections.abc import Collection, Sequence
@@ -8,9 +9,10 @@ from functools import partial
 from typing import Final
 
 from builders.closure.graph import Graph
+from builders.closure.pipeline import run_pipeline
 from builders.closure.popularity import by_popularity, limit_layers
 from builders.closure.size_cohorts import size_cohorts
-from builders.console.errors import die
+from builders.console.errors import die, warn
 from builders.image.plan import StoreLayer
 from builders.tar.header import Stamp
 from builders.tar.store_layer import hash_store_layer
@@ -30,12 +32,14 @@ def assign_layers(
     max_layers: int,
     base_layers: int,
     layering: str = POPULARITY,
+    pipeline: object = None,
 ) -> tuple[StoreLayer, ...]:
     """Return the store layers of `graph` without the paths in `exclude`.
 
     `layering` is `POPULARITY` (the most popular paths alone, and first) or `SIZE` (cohorts of what
-    large paths need). `max_layers` is for the whole image: the base image's layers and the
-    customisation layer count. Raises `UserError` where they leave none.
+    large paths need); a `pipeline` (see builders.closure.pipeline) takes its place. `max_layers` is
+    for the whole image: the base image's layers and the customisation layer count. Raises
+    `UserError` where they leave none.
     """
     used = base_layers + 1
     left = max_layers - used
@@ -46,7 +50,16 @@ def assign_layers(
             f"{base_layers} layers and the customisation layer is one more",
             hint=f"set maxLayers to {used + 1} or more, or use a base image of fewer layers",
         )
-    if layering == SIZE:
+    if pipeline is not None:
+        layers = run_pipeline(pipeline, graph, exclude=exclude)
+        if len(layers) > left:
+            warn(
+                f"layeringPipeline makes {len(layers)} layers, and maxLayers = {max_layers} leaves "
+                f"{left} for store paths: the last ones become one layer; "
+                f"for all of them set maxLayers = {len(layers) + used}"
+            )
+            layers = [*layers[: left - 1], tuple(itertools.chain(*layers[left - 1 :]))]
+    elif layering == SIZE:
         layers = size_cohorts(graph, left, exclude=exclude)
     else:
         paths = [path for path in by_popularity(graph) if path not in exclude]

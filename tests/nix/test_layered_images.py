@@ -216,6 +216,45 @@ def test_layering_by_size_keeps_what_large_paths_need_together():
     assert any(str(build("pkgs.git")) in paths for paths in sized.store_paths)
 
 
+PIPELINE = """[
+  [ "split_paths" [ hello ] ]
+  [ "over" "rest" [ "pipe" [ [ "popularity_contest" ] [ "limit_layers" 2 ] ] ] ]
+]"""
+
+
+def test_a_layering_pipeline_makes_the_layers():
+    image = '{ name = "app"; contents = [ pkgs.git hello ]; layeringPipeline = %s; }'
+    steps = stream("streamLayeredImage " + image % PIPELINE)
+    assert steps.store_paths[0] == [str(build("hello"))]
+    assert len(steps.store_paths) == 4
+    assert len(steps.store_paths[2]) == 1
+    plain = stream('streamLayeredImage { name = "app"; contents = [ pkgs.git hello ]; }')
+    assert set(chain(*steps.store_paths)) == set(chain(*plain.store_paths))
+    # References in a JSON file count as those in the list do.
+    file = f'(pkgs.writeText "layers.json" (builtins.toJSON {PIPELINE}))'
+    assert stream("streamLayeredImage " + image % file).diff_ids == steps.diff_ids
+    assert archive("buildLayeredImage " + image % PIPELINE).diff_ids == steps.diff_ids
+
+
+def test_a_layering_pipeline_obeys_max_layers():
+    image = """streamLayeredImage {
+      name = "app"; contents = [ bash hello ]; maxLayers = 3; debug = true;
+      layeringPipeline = [ [ "popularity_contest" ] ];
+    }"""
+    assert len(stream(image).diff_ids) == 3
+    log = build_log(f"({image}).conf")
+    assert "leaves 2 for store paths: the last ones become one layer; for all of them set" in log
+    assert "store layer 2: " in log
+    assert str(build("hello")) in log
+
+
+def test_a_wrong_layering_pipeline_is_an_error_that_names_the_step():
+    error = failure(
+        'streamLayeredImage { name = "app"; layeringPipeline = [ [ "reverse" ] [ "contest" ] ]; }'
+    )
+    assert error.startswith("error: layeringPipeline, step 2: there is no step 'contest'")
+
+
 def test_extra_commands_run_in_the_root_without_privileges():
     image = stream(
         """streamLayeredImage {
@@ -500,6 +539,8 @@ def test_nothing_but_the_image_goes_to_stdout():
         ('config.Env = { A = "1"; };', "config.Env must be a list of strings, not a set"),
         ('config = "x";', "config must be an attribute set"),
         ('layering = "weight";', "layering must be one of: [popularity size], not the string"),
+        ("layeringPipeline = 4;", "layeringPipeline must be a list or a JSON file, not an int"),
+        ('layering = "size"; layeringPipeline = [ ];', "leave out one of them"),
         ("content = [ ];", "unknown attribute 'content'; did you mean 'contents'?"),
         ("frobnicate = 1;", "unknown attribute 'frobnicate'; known are: "),
     ],
