@@ -13,12 +13,13 @@ from typing import Any, Final
 from builders import arguments
 from builders.closure.graph import read_graph
 from builders.image.layer_files import open_base
+from builders.rootfs.changes import Snapshot
 from builders.rootfs.copies import Copier
 from builders.rootfs.fakeroot import enter_fakeroot
-from builders.rootfs.merged import MergedTree
 from builders.rootfs.nix_database import add_database
-from builders.rootfs.root_scripts import RootScript
+from builders.rootfs.root_scripts import run_root_script
 from builders.rootfs.scripts import Environment
+from builders.rootfs.unpack import lay_over, unpack
 from builders.tar.sinks import FileSink, sha256
 from builders.tar.tree_layer import MTIME, Owner, write_tree_layer
 
@@ -115,14 +116,7 @@ def extra_commands(root: str, given: Arguments, environment: Environment) -> Non
 
 def run_as_root(given: Arguments, build: arguments.Build, environment: Environment) -> str:
     """Run runAsRoot over base image and copyToRoot; return the directory of what it changed."""
-    script = RootScript(
-        given.run_as_root or "",
-        image=given.image_name,
-        top=build.top,
-        shell=given.shell,
-        path=given.root_path,
-        store_dir=given.store_dir,
-    )
+    root, copies, layer = (os.path.join(build.top, name) for name in ("root", "copies", "layer"))
     if given.from_image:
         print("Unpacking base image...", flush=True)
     with open_base(
@@ -133,18 +127,24 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
         jobs=build.cores,
         directory=build.top,
     ) as (_, base):
-        return changes_of(script, base, given, environment)
-
-
-def changes_of(
-    script: RootScript, base: MergedTree | None, given: Arguments, environment: Environment
-) -> str:
-    """Return the directory of what copyToRoot and `script` change of `base`."""
-    root = script.unpack(base)
-    copier = copy_to(root, given)
-    script.run()
-    copier.finish()
-    layer = script.changes(base)
+        os.mkdir(root, 0o755)
+        if base:
+            unpack(base, root)
+        snapshot = Snapshot(root, base)
+        if given.copy_to_root or given.include_nix_db:
+            os.mkdir(copies, 0o755)
+            copy_to(copies, given).finish()
+            lay_over(copies, root, aside=os.path.join(build.top, "aside"))
+        run_root_script(
+            given.run_as_root or "",
+            root,
+            image=given.image_name,
+            top=build.top,
+            shell=given.shell,
+            path=given.root_path,
+            store_dir=given.store_dir,
+        )
+        snapshot.move_changes(layer)
     extra_commands(layer, given, environment)
     return layer
 

@@ -15,6 +15,8 @@ from typing import Final
 from builders.console.errors import UserError, die, warn
 
 _WRITABLE: Final = 0o200
+_ROOT_WRITABLE: Final = 0o220
+"""What the reference adds to the root of a layer, and leaves there."""
 _MOST_LINKS: Final = 40
 """As many as the kernel follows in one name (path_resolution(7))."""
 
@@ -23,7 +25,7 @@ class Copier:
     """Copies trees into the directory `root`, one over the other.
 
     `keep_dirlinks` is rsync's -K, else it is -k. Directories stay writable until `finish`, since
-    later trees and scripts add to them.
+    later trees and scripts add to them; the root itself stays so.
     """
 
     def __init__(self, root: str, *, keep_dirlinks: bool) -> None:
@@ -63,9 +65,12 @@ class Copier:
         while pending:
             here, there, above = pending.pop()
             status = os.stat(here)
-            if there != self._root:
-                self._modes[there] = stat.S_IMODE(status.st_mode)
-                os.chmod(there, stat.S_IMODE(status.st_mode) | _WRITABLE)
+            mode = stat.S_IMODE(status.st_mode)
+            if there == self._root:
+                os.chmod(there, mode | _ROOT_WRITABLE)
+            else:
+                self._modes[there] = mode
+                os.chmod(there, mode | _WRITABLE)
             with os.scandir(here) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     path = os.path.join(there, entry.name)

@@ -1,6 +1,5 @@
 """buildImage and runAsRoot on real base images, as containers see the result."""
 
-import io
 import json
 import pathlib
 import tarfile
@@ -9,7 +8,7 @@ import pytest
 
 from tests.engine.engines import Docker
 from tests.nix.images import build
-from tests.unit.archives import plain_members, tar
+from tests.unit.archives import directory, layer_of, link_to, member, plain_members, symlink, tar
 
 SHOW = """
 import json, os, stat, sys
@@ -44,27 +43,6 @@ def show(docker: Docker, image, *paths):
     return json.loads(result.stdout)
 
 
-def member(name, content=b"", kind=tarfile.REGTYPE, **facts):
-    header = tarfile.TarInfo(name)
-    header.type = kind
-    header.size = len(content)
-    for key, value in {"mode": 0o644, **facts}.items():
-        setattr(header, key, value)
-    return header, content
-
-
-def directory(name, **facts):
-    return member(name, kind=tarfile.DIRTYPE, **{"mode": 0o755, **facts})
-
-
-def layer_of(*members):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for header, content in members:
-            archive.addfile(header, io.BytesIO(content))
-    return out.getvalue()
-
-
 LOWER = layer_of(
     directory("etc"),
     member("etc/keep", b"keep"),
@@ -77,10 +55,10 @@ LOWER = layer_of(
     member("srv/deep/c", b"c"),
     directory("opt"),
     member("opt/one", b"linked"),
-    member("opt/two", kind=tarfile.LNKTYPE, linkname="opt/one"),
+    link_to("opt/two", "opt/one"),
     member("opt/setuid", b"#!", mode=0o4755, uid=7),
-    member("opt/absolute", kind=tarfile.SYMTYPE, linkname="/etc/keep"),
-    member("opt/up", kind=tarfile.SYMTYPE, linkname="../../../../etc/keep"),
+    symlink("opt/absolute", "/etc/keep"),
+    symlink("opt/up", "../../../../etc/keep"),
     member("opt/null", kind=tarfile.CHRTYPE, devmajor=1, devminor=3, mode=0o666),
 )
 MIDDLE = layer_of(

@@ -138,3 +138,35 @@ def saved_members(layers, *, stored=None):
         *oci_members([(image, {"annotations": {"io.containerd.image.name": "base:1"}})]),
         ("manifest.json", dump([entry(names[count], names[:count])])),
     ]
+
+
+def member(name, content=b"", kind=tarfile.REGTYPE, **facts):
+    """A member for `layer_of`; `facts` are attributes of its TarInfo."""
+    header = tarfile.TarInfo(name)
+    header.type = kind
+    header.size = len(content)
+    for key, value in {"mode": 0o644, **facts}.items():
+        setattr(header, key, value)
+    return header, content
+
+
+def directory(name, **facts):
+    return member(name, kind=tarfile.DIRTYPE, **{"mode": 0o755, **facts})
+
+
+def symlink(name, target, **facts):
+    return member(name, kind=tarfile.SYMTYPE, linkname=target, **facts)
+
+
+def link_to(name, target, **facts):
+    """A hard link."""
+    return member(name, kind=tarfile.LNKTYPE, linkname=target, **facts)
+
+
+def layer_of(*members):
+    """A layer of members of any kind."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for header, content in members:
+            archive.addfile(header, io.BytesIO(content))
+    return out.getvalue()
