@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from export_image import compare_export, write_layers
+from make_graph import make_graph
 from pairs import Comparison, Spread, compare, run, spread
 
 HERE = pathlib.Path(__file__).parent
@@ -151,17 +152,17 @@ def stream_tarfile(bench: Bench) -> list[Row]:
 def plan(bench: Bench) -> list[Row]:
     """Hash all layers on all cores, beside the same code in one process and one thread."""
     rows = []
-    for image, what in (
-        ("large", "plan, 100 layers, one of them 3.4 GB"),
-        ("spread", "plan, a layer for each store path"),
+    for image, what, against, how, at_least in (
+        ("spread", "plan, a layer for each store path", "one process", "one", 1.8),
+        ("large", "plan, 100 layers, one of them 3.4 GB", "one process", "one", 1.8),
+        ("large", "the same", "SHA-256 of the largest layer, in memory", "bare", 0.8),
     ):
         measured = compare(
             bench.python("hash_layers.py", bench.plan(image), "all"),
-            bench.python("hash_layers.py", bench.plan(image), "one"),
+            bench.python("hash_layers.py", bench.plan(image), how),
             pairs=bench.pairs,
         )
-        against = "one process"
-        rows.append(row(what, against, measured, at_least=1.5))
+        rows.append(row(what, against, measured, at_least=at_least))
     return rows
 
 
@@ -278,10 +279,52 @@ def memory(bench: Bench) -> list[Row]:
     ]
 
 
-BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
+GRAPHS = (5_000, 10_000, 20_000, 50_000)
+
+
+def plan_graph(bench: Bench) -> tuple[list[Row], list[dict[str, Any]]]:
+    """Lay out up to 50,000 store paths with 8 references each, without hashing."""
+    rows = []
+    curves = []
+    for layering, at_most in (("popularity", 3), ("size", 5)):
+        seconds = []
+        for paths in GRAPHS:
+            with tempfile.NamedTemporaryFile("w") as graph:
+                json.dump(make_graph(paths), graph)
+                graph.flush()
+                command = bench.python("plan_graph.py", graph.name, layering)
+                runs = [json.loads(subprocess.check_output(command)) for _ in range(bench.pairs)]
+            seconds.append(spread([measured["seconds"] for measured in runs]))
+        peak = spread([measured["peak"] / MIB for measured in runs])
+        name = {"popularity": "popularity contest", "size": "size cohorts"}[layering]
+        curve = [measured.median for measured in seconds]
+        curves.append({"name": name, "sizes": list(GRAPHS), "seconds": curve})
+        for unit, ours, other, most in (
+            ("s", seconds[-1], seconds[0], at_most),
+            ("MiB", peak, peak, 477),
+        ):
+            what = "layers" if unit == "s" else "peak memory of layers"
+            rows.append(
+                Row(
+                    what=f"{what} of {GRAPHS[-1]:,} paths by {layering}",
+                    against=f"{GRAPHS[0]:,} paths" if unit == "s" else "the same",
+                    unit=unit,
+                    ours=ours,
+                    other=other,
+                    at_most=most,
+                )
+            )
+    return rows, curves
+
+
+Measured = list[Row] | tuple[list[Row], list[dict[str, Any]]]
+"""Rows of the table, or rows and curves of growth."""
+
+BENCHMARKS: dict[str, Callable[[Bench], Measured]] = {
     "stream-tar": stream_tar,
     "stream-tarfile": stream_tarfile,
     "plan": plan,
+    "plan-graph": plan_graph,
     "compression": compression,
     "decompression": decompression,
     "build-image": build_image,
@@ -345,10 +388,13 @@ def main() -> None:
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     bench = Bench(given.built, given.pairs)
     for name in given.names or BENCHMARKS:
-        rows = BENCHMARKS[name](bench)
+        measured = BENCHMARKS[name](bench)
+        rows, curves = measured if isinstance(measured, tuple) else (measured, [])
         for line in rows:
             print(f"{name}: {'; '.join(filter(None, line.cells()))}", flush=True)
         results[name] = {"machine": machine(given.pairs), "rows": [asdict(line) for line in rows]}
+        if curves:
+            results[name]["curves"] = curves
         RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
         write_table(results)
 

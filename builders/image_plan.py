@@ -89,6 +89,7 @@ def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
             base_layers=len(base.layers) if base else 0,
             layering=given.layering,
             pipeline=read_pipeline(pipeline) if isinstance(pipeline, str) else pipeline,
+            jobs=jobs,
         ),
         customisation_layer=read_customisation_layer(given.customisation_layer),
     )

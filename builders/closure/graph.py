@@ -43,10 +43,12 @@ Graph = Mapping[str, StorePath]
 
 def read_graph(nodes: Sequence[Mapping[str, Any]]) -> dict[str, StorePath]:
     """Return the graph out of the JSON that exportReferencesGraph makes."""
+    # One string for each path, where JSON has one for each reference to it.
+    known = {node["path"]: node["path"] for node in nodes}
     return {
         node["path"]: StorePath(
             path=node["path"],
-            references=tuple(ref for ref in node["references"] if ref != node["path"]),
+            references=tuple(known[ref] for ref in node["references"] if ref != node["path"]),
             nar_size=node["narSize"],
             nar_hash=node["narHash"],
             refers_to_itself=node["path"] in node["references"],

@@ -1,11 +1,8 @@
 """From a closure to hashed layers, on all cores."""
 
 import itertools
-import multiprocessing
-import signal
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from builders.closure.graph import Graph
@@ -14,14 +11,15 @@ from builders.closure.popularity import by_popularity, limit_layers
 from builders.closure.size_cohorts import size_cohorts
 from builders.console.errors import die, warn
 from builders.image.plan import StoreLayer
+from builders.processes import fork_map
 from builders.tar.header import Stamp
 from builders.tar.store_layer import hash_store_layer
 
 POPULARITY: Final = "popularity"
 SIZE: Final = "size"
 
-_AHEAD: Final = 1 << 29
-"""Bytes that all processes together may have read and not yet hashed. Where one layer is most of
+_AHEAD: Final = 1 << 28
+"""Bytes of a layer that may have been read and not yet hashed. Where one layer is most of
 the image, its hash is what takes longest, and must not wait for a stretch of small files."""
 
 
@@ -33,13 +31,14 @@ def assign_layers(
     base_layers: int,
     layering: str = POPULARITY,
     pipeline: object = None,
+    jobs: int = 1,
 ) -> tuple[StoreLayer, ...]:
     """Return the store layers of `graph` without the paths in `exclude`.
 
     `layering` is `POPULARITY` (the most popular paths alone, and first) or `SIZE` (cohorts of what
     large paths need); a `pipeline` (see builders.closure.pipeline) takes its place. `max_layers` is
-    for the whole image: the base image's layers and the customisation layer count. Raises
-    `UserError` where they leave none.
+    for the whole image: the base image's layers and the customisation layer count. Large graphs
+    are worked on by `jobs` processes. Raises `UserError` where no layer is left.
     """
     used = base_layers + 1
     left = max_layers - used
@@ -62,7 +61,7 @@ def assign_layers(
     elif layering == SIZE:
         layers = size_cohorts(graph, left, exclude=exclude)
     else:
-        paths = [path for path in by_popularity(graph) if path not in exclude]
+        paths = [path for path in by_popularity(graph, jobs=jobs) if path not in exclude]
         layers = limit_layers(paths, left)
     return tuple(StoreLayer(paths=layer) for layer in layers)
 
@@ -71,37 +70,26 @@ def hash_layers(
     layers: Sequence[StoreLayer], *, graph: Graph | None, stamp: Stamp, store_dir: str, jobs: int
 ) -> tuple[StoreLayer, ...]:
     """Return `layers` with their digests and sizes, found by `jobs` processes at once."""
-    jobs = min(jobs, len(layers))
-    job = partial(_hash, stamp=stamp, store_dir=store_dir, ahead=_AHEAD // max(jobs, 2))
-    if jobs < 2:
-        return tuple(map(job, layers))
 
-    def weight(number: int) -> int:
-        return sum(graph[path].nar_size for path in layers[number].paths) if graph else 0
+    def weight(layer: StoreLayer) -> int:
+        return sum(graph[path].nar_size for path in layer.paths) if graph else 0
+
+    weights = [weight(layer) for layer in layers]
+    # As long as there are other layers to hash, another thread would only be in the way. A layer
+    # with more than one process's part of all bytes is what the others are done before.
+    part = sum(weights) // max(jobs, 1)
+
+    def hashed(number: int) -> StoreLayer:
+        layer = layers[number]
+        digest, size = hash_store_layer(
+            layer.paths,
+            stamp=stamp,
+            store_dir=store_dir,
+            ahead=_AHEAD if jobs > 1 and weights[number] >= part else 0,
+        )
+        return replace(layer, digest=digest, size=size)
 
     # The largest first: what is left at the end is small enough to even out.
-    order = sorted(range(len(layers)), key=weight, reverse=True)
-    # Processes, since small files spend their time in the interpreter; forked,
-    # since then nothing has to be imported again.
-    pool = multiprocessing.get_context("fork").Pool(jobs, initializer=_leave_signals_to_parent)
-    try:
-        hashed = pool.map(job, [layers[number] for number in order], chunksize=1)
-        pool.close()
-    except BaseException:
-        pool.terminate()
-        raise
-    finally:
-        # Workers that are done end by themselves: one that only just started may miss a signal.
-        pool.join()
-    by_number = dict(zip(order, hashed, strict=True))
+    order = sorted(range(len(layers)), key=weights.__getitem__, reverse=True)
+    by_number = dict(zip(order, fork_map(hashed, order, jobs=jobs), strict=True))
     return tuple(by_number[number] for number in range(len(layers)))
-
-
-def _leave_signals_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _hash(layer: StoreLayer, *, stamp: Stamp, store_dir: str, ahead: int) -> StoreLayer:
-    digest, size = hash_store_layer(layer.paths, stamp=stamp, store_dir=store_dir, ahead=ahead)
-    return replace(layer, digest=digest, size=size)

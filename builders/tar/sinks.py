@@ -81,7 +81,7 @@ class HashSink:
     copy_from = 1 << 18
 
     def __init__(self, *, ahead: int = 1 << 26) -> None:
-        """Up to `ahead` bytes in memory may wait for being hashed."""
+        """Up to `ahead` bytes in memory may wait for being hashed; with 0 there is no thread."""
         self.written = 0
         self._ahead = ahead
         self._hash = hashlib.sha256()
@@ -94,7 +94,7 @@ class HashSink:
     def write(self, data: bytes) -> None:
         """Take `data`."""
         self.written += len(data)
-        if self._thread is None and len(data) < _BUFFER:
+        if not self._ahead or (self._thread is None and len(data) < _BUFFER):
             self._hash.update(data)
         else:
             self._put(data)
@@ -103,7 +103,12 @@ class HashSink:
         """Take the open `file`, which has `size` bytes; `path` names it in errors."""
         for offset in range(0, size, _WINDOW):
             length = min(_WINDOW, size - offset)
-            self._put(mmap.mmap(file, length, access=mmap.ACCESS_READ, offset=offset))
+            data = mmap.mmap(file, length, access=mmap.ACCESS_READ, offset=offset)
+            if self._ahead:
+                self._put(data)
+                continue
+            with data:
+                self._hash.update(data)
         self.written += size
 
     def digest(self) -> str:

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from builders.closure import popularity
 from builders.closure.graph import StorePath, read_graph, referrers_first
 from builders.closure.popularity import by_popularity, contest, limit_layers
 from builders.console.errors import UserError
@@ -55,6 +56,22 @@ def test_contest_equals_the_recursive_definition(seed):
         }
     )
     assert contest(graph) == recursive_contest(graph)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("worth_tables", [0, 1000])
+def test_blocks_tables_and_processes_change_nothing(monkeypatch, jobs, worth_tables):
+    graph = read_graph(CASES["six-hundred"]["graph"])
+    expected = contest(graph)
+    monkeypatch.setattr(popularity, "_BLOCK", 70)
+    monkeypatch.setattr(popularity, "_WORTH_TABLES", worth_tables)
+    assert contest(graph, jobs=jobs) == expected
+
+
+def test_names_are_compared_together_with_what_follows_them():
+    # As nixpkgs compares them: "a++-/nix/store/…" and "a-/nix/store/…".
+    graph = {path: StorePath(path, ()) for path in ("/nix/store/ccc-a", "/nix/store/ddd-a++")}
+    assert by_popularity(graph) == ["/nix/store/ddd-a++", "/nix/store/ccc-a"]
 
 
 def test_ties_go_by_package_name_and_then_by_hash():
