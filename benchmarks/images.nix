@@ -17,6 +17,36 @@ let
     pkgs.runCommand name { nativeBuildInputs = [ pkgs.python3 ]; } ''
       python3 ${./make_files.py} $out ${toString count} ${toString least} ${toString most}
     '';
+  graph =
+    name: contents:
+    pkgs.stdenvNoCC.mkDerivation {
+      name = "${name}-graph.json";
+      __structuredAttrs = true;
+      exportReferencesGraph.closure = [ contents ];
+      buildCommand = ''cp .attrs.json "''${outputs[out]}"'';
+    };
+  # What images of them share from one build to the next.
+  graphs = {
+    tools-graph = graph "tools" (
+      pkgs.linkFarm "tools" {
+        inherit (pkgs)
+          bash
+          coreutils
+          curl
+          git
+          jq
+          nginx
+          python3
+          ;
+      }
+    );
+    office-graph = graph "office" (
+      pkgs.linkFarm "office" {
+        inherit (pkgs.largePackages) ffmpeg libreoffice-core;
+      }
+    );
+    large-graph = graph "large" pkgs.largeClosure;
+  };
   images = {
     # As people build them: 99 store paths alone, all others in one layer.
     large = image "large" 100 pkgs.largeClosure;
@@ -36,6 +66,7 @@ let
 in
 pkgs.linkFarm "longshore-benchmarks" (
   images
+  // graphs
   // pkgs.lib.mapAttrs' (name: stream: {
     name = "${name}.json";
     value = stream.conf;

@@ -23,7 +23,13 @@ from typing import Any
 
 from export_image import compare_export, write_layers
 from make_graph import make_graph
-from pairs import Comparison, Spread, compare, run, spread
+from pairs import Comparison, Spread, compare, first_byte, run, spread
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from sharing import LAYERINGS, find, share, updated, without
+
+from builders.closure.graph import read_graph
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -128,6 +134,24 @@ def from_json(value: dict[str, Any]) -> Row:
     return Row(**{**value, **spreads})
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a benchmark finds: rows of the table, curves of growth, or bytes that stay."""
+
+    rows: list[Row]
+    curves: Sequence[dict[str, Any]] = ()
+    sharing: Sequence[dict[str, Any]] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what results.json keeps."""
+        found = {"rows": [asdict(line) for line in self.rows]}
+        if self.curves:
+            found["curves"] = list(self.curves)
+        if self.sharing:
+            found["sharing"] = list(self.sharing)
+        return found
+
+
 def stream_tar(bench: Bench) -> list[Row]:
     """Stream to a pipe, beside GNU tar of the same store paths, which hashes nothing either."""
     rows = []
@@ -140,6 +164,24 @@ def stream_tar(bench: Bench) -> list[Row]:
             measured = compare(bench.stream(image), tar, pairs=bench.pairs)
         rows.append(row(what, "GNU tar", measured, at_least=0.91 if image == "large" else 1))
     return rows
+
+
+def start_up(bench: Bench) -> list[Row]:
+    """Start a stream script, until its first byte is there."""
+    large, tenth = (
+        spread([first_byte(bench.stream(image)) for _ in range(bench.pairs)])
+        for image in ("large", "tenth")
+    )
+    return [
+        Row(
+            what="start of the stream of 3.5 GB",
+            against="an image a tenth as large",
+            unit="s",
+            ours=large,
+            other=tenth,
+            at_most=0.15,
+        )
+    ]
 
 
 def stream_tarfile(bench: Bench) -> list[Row]:
@@ -282,7 +324,7 @@ def memory(bench: Bench) -> list[Row]:
 GRAPHS = (5_000, 10_000, 20_000, 50_000)
 
 
-def plan_graph(bench: Bench) -> tuple[list[Row], list[dict[str, Any]]]:
+def plan_graph(bench: Bench) -> Measured:
     """Lay out up to 50,000 store paths with 8 references each, without hashing."""
     rows = []
     curves = []
@@ -314,14 +356,32 @@ def plan_graph(bench: Bench) -> tuple[list[Row], list[dict[str, Any]]]:
                     at_most=most,
                 )
             )
-    return rows, curves
+    return Measured(rows, curves=curves)
 
 
-Measured = list[Row] | tuple[list[Row], list[dict[str, Any]]]
-"""Rows of the table, or rows and curves of growth."""
+def sharing(bench: Bench) -> Measured:
+    """How many bytes are in layers that stay when an image is built again; takes no time."""
+    lines = []
+    for closure, package, library, added in (
+        ("tools", "git", "libssl3", "jq"),
+        ("office", "ffmpeg", "zlib1g", "ffmpeg"),
+        ("large", "blender", "libssl3", "kicad"),
+    ):
+        graph = read_graph(json.loads((bench.built / f"{closure}-graph").read_text())["closure"])
+        for change, old, new in (
+            (f"{package} updated", graph, updated(graph, find(graph, package))),
+            (f"{library} updated", graph, updated(graph, find(graph, library))),
+            (f"{added} added", without(graph, find(graph, added)), graph),
+        ):
+            shared = share(old, new)
+            what = f"{closure}, {len(graph)} paths"
+            lines.append({"closure": what, "change": change, **asdict(shared)})
+    return Measured([], sharing=lines)
 
-BENCHMARKS: dict[str, Callable[[Bench], Measured]] = {
+
+BENCHMARKS: dict[str, Callable[[Bench], list[Row] | Measured]] = {
     "stream-tar": stream_tar,
+    "start-up": start_up,
     "stream-tarfile": stream_tarfile,
     "plan": plan,
     "plan-graph": plan_graph,
@@ -330,6 +390,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Measured]] = {
     "build-image": build_image,
     "export-image": export_image,
     "memory": memory,
+    "sharing": sharing,
 }
 
 INTRODUCTION = """\
@@ -340,6 +401,18 @@ the most in brackets. A ratio is of one pair of runs, one right after the other:
 long the other one takes. Everything is read from the page cache, and written to a pipe that
 `cat` empties. Seconds depend on the machine, and on what else it does; ratios much less.
 
+"""
+
+
+SHARING = """
+## What stays
+
+An image of at most 100 layers is built again after a change of its closure. So many bytes are in
+store paths that stay, and so many in layers that stay and need no upload, with `layering =
+"popularity"` and with `"size"`:
+
+| closure | change | paths that stay | by popularity | by size |
+| --- | --- | ---: | ---: | ---: |
 """
 
 
@@ -357,7 +430,25 @@ def write_table(results: dict[str, Any]) -> None:
             if results[name]["machine"] not in machines:
                 machines.append(results[name]["machine"])
     text = INTRODUCTION + "\n".join(lines) + "\n\nMeasured on: " + "; ".join(machines) + ".\n"
+    if "sharing" in results:
+        text += SHARING
+        for shared in results["sharing"]["sharing"]:
+            text += f"| {' | '.join(sharing_cells(shared))} |\n"
     TABLE.write_text(text)
+
+
+def sharing_cells(shared: dict[str, Any]) -> list[str]:
+    """Return what stands in the table of bytes that stay."""
+
+    def part(size: int) -> str:
+        return f"{size / 1e6:,.1f} MB ({size / shared['total']:.0%})"
+
+    return [
+        shared["closure"],
+        shared["change"],
+        part(shared["total"] - shared["new"]),
+        *(part(shared["stay"][layering]) for layering in LAYERINGS),
+    ]
 
 
 def machine(pairs: int) -> str:
@@ -389,12 +480,13 @@ def main() -> None:
     bench = Bench(given.built, given.pairs)
     for name in given.names or BENCHMARKS:
         measured = BENCHMARKS[name](bench)
-        rows, curves = measured if isinstance(measured, tuple) else (measured, [])
-        for line in rows:
+        if not isinstance(measured, Measured):
+            measured = Measured(measured)
+        for line in measured.rows:
             print(f"{name}: {'; '.join(filter(None, line.cells()))}", flush=True)
-        results[name] = {"machine": machine(given.pairs), "rows": [asdict(line) for line in rows]}
-        if curves:
-            results[name]["curves"] = curves
+        for shared in measured.sharing:
+            print(f"{name}: {'; '.join(sharing_cells(shared))}", flush=True)
+        results[name] = {"machine": machine(given.pairs), **measured.to_json()}
         RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
         write_table(results)
 

@@ -56,6 +56,18 @@ def run(command: Sequence[str], *, into: Sequence[str] = ("cat",)) -> Run:
     return Run(seconds, usage.ru_maxrss * 1024)
 
 
+def first_byte(command: Sequence[str]) -> float:
+    """Return after how many seconds `command` writes its first byte; then it is stopped."""
+    start = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        if not os.read(process.stdout.fileno(), 1):
+            raise RuntimeError(f"{command[0]} wrote nothing")
+        seconds = time.monotonic() - start
+        process.kill()
+    return seconds
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What two commands took, run in turn; `ratio` is the other's time over ours, pair by pair."""
