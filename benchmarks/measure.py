@@ -232,6 +232,17 @@ def compression(bench: Bench) -> list[Row]:
                 at_most=round(sizes[1] * more, 1),
             )
         )
+        peak = spread([run(ours).peak / MIB for _ in range(bench.pairs)])
+        rows.append(
+            Row(
+                what=f"peak memory of writing 0.3 GB as {name}",
+                against="the same",
+                unit="MiB",
+                ours=peak,
+                other=peak,
+                at_most=190,
+            )
+        )
     return rows
 
 

@@ -4,13 +4,21 @@ Processes, since most of what is slow here is in the interpreter; forked, since 
 imported or copied again.
 """
 
+import ctypes
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Final, TypeVar
+
+from builders.console.errors import UserError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+_PR_SET_PDEATHSIG: Final = 1
+"""From linux/prctl.h."""
 
 
 def fork_map(
@@ -18,34 +26,39 @@ def fork_map(
 ) -> list[_Result]:
     """Return what `function` makes of each of `items`, in their order; `jobs` run at a time.
 
-    Items and results are pickled, and the function is not. What it raises is raised here,
-    and then the other jobs are stopped.
+    Items and results are pickled, and the function is not. What it raises is
+    raised here, and then the other jobs are stopped. Raises `UserError` where a process is killed.
     """
     jobs = min(jobs, len(items))
     if jobs < 2:
         return [function(item) for item in items]
-    pool = multiprocessing.get_context("fork").Pool(
-        jobs, initializer=_begin_worker, initargs=(function,)
-    )
-    try:
-        results = pool.map(_work, items, chunksize=1)
-        pool.close()
-    except BaseException:
-        pool.terminate()
-        raise
-    finally:
-        # Workers that are done end by themselves: one that only just started may miss a signal.
-        pool.join()
-    return results
+    with ProcessPoolExecutor(
+        jobs,
+        mp_context=multiprocessing.get_context("fork"),
+        initializer=_begin_worker,
+        initargs=(function,),
+    ) as pool:
+        try:
+            return list(pool.map(_work, items))
+        except BrokenProcessPool:
+            raise UserError(
+                "a process of this build was killed",
+                hint="see whether the machine has memory enough, or build with fewer cores",
+            ) from None
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.kill()
+            raise
 
 
 _function: Callable[[Any], Any]
 
 
 def _begin_worker(function: Callable[[Any], Any]) -> None:
-    # The parent decides when to stop.
+    # The parent decides when to stop, and where it is killed there is nobody to work for.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     global _function
     _function = function
 

@@ -6,6 +6,7 @@ Graham Christensen, "Optimising Docker Layers for Better Caching with Nix"
 (2018), and the contest that nixpkgs has run since.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import compress, pairwise
 from operator import getitem
@@ -24,16 +25,16 @@ _WORTH_TABLES: Final = 500
 """Bits in a set, from which on it is worth while to make tables for sums by bytes."""
 
 
-def by_popularity(graph: Graph, *, jobs: int = 1) -> list[str]:
+def by_popularity(graph: Graph, *, jobs: int | None = None) -> list[str]:
     """Return all paths of `graph` by falling popularity; ties by package name, then by hash.
 
-    Large graphs are worked on by `jobs` processes.
+    Large graphs are worked on by `jobs` processes, or by one for each core.
     """
     popularity = contest(graph, jobs=jobs)
     return sorted(graph, key=lambda path: (-popularity[path], _name_first(path)))
 
 
-def contest(graph: Graph, *, jobs: int = 1) -> dict[str, int]:
+def contest(graph: Graph, *, jobs: int | None = None) -> dict[str, int]:
     """Return the popularity of each path of `graph`.
 
     It is the number of walks that start at a root (a path that nothing refers
@@ -54,7 +55,7 @@ def contest(graph: Graph, *, jobs: int = 1) -> dict[str, int]:
     parts = fork_map(
         lambda block: _popularity_by(block, referrers, references, walks),
         _blocks(len(order)),
-        jobs=jobs,
+        jobs=jobs or len(os.sched_getaffinity(0)),
     )
     return dict(zip(order, map(sum, zip(*parts, strict=True)), strict=True))
 
