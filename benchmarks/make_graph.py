@@ -1,6 +1,11 @@
-"""Makes closure graphs by chance, always the same."""
+"""Make a closure graph by chance, always the same.
 
+make_graph.py PATHS > GRAPH
+"""
+
+import json
 import random
+import sys
 
 REFERENCES = 8
 
@@ -27,3 +32,7 @@ def make_graph(paths: int) -> list[dict[str, object]]:
             }
         )
     return sorted(nodes, key=lambda node: str(node["path"]))
+
+
+if __name__ == "__main__":
+    json.dump(make_graph(int(sys.argv[1])), sys.stdout)
