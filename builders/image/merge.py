@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from builders.archive.docker import familiar
 from builders.compression.streams import NONE, open_file
 from builders.console.errors import warn
-from builders.image.archive import BaseImage, BaseLayer, familiar, read_layers
+from builders.image.archive import BaseImage, BaseLayer, read_layers
 from builders.image.config import ManifestEntry, archive_manifest
 from builders.tar.header import REGULAR, Entry, end_of_archive, padding, pax_header
 from builders.tar.sinks import FileSink

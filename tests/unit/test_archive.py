@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 import pytest
 
+from builders.archive import documents, files
 from builders.compression import streams
 from builders.console.errors import UserError
-from builders.image import archive
 from builders.image.archive import BaseLayer, read_base_image, read_layers
 from tests.unit.archives import (
     COMPRESSORS,
@@ -160,9 +160,9 @@ def test_a_layer_that_comes_again_as_a_link_is_one_member(read, kind):
 
 def test_a_layer_is_hashed_once_however_often_it_comes(read, monkeypatch):
     hashed = []
-    digest_layer = archive.digest_layer
+    digest_layer = files.digest_layer
     monkeypatch.setattr(
-        archive,
+        files,
         "digest_layer",
         lambda source, *, what: hashed.append(what) or digest_layer(source, what=what),
     )
@@ -497,7 +497,7 @@ def test_a_tarball_without_a_manifest_is_named_for_what_it_is(read, members, wor
 
 
 def test_a_tarball_of_very_many_files_is_no_image(read, monkeypatch):
-    monkeypatch.setattr(archive, "_MEMBERS_LIMIT", 5)
+    monkeypatch.setattr(files, "_MEMBERS_LIMIT", 5)
     refused(read, tar([(f"f{n}", b"") for n in range(6)]), "a file system, not an image")
 
 
@@ -581,16 +581,17 @@ def test_a_manifest_that_is_no_json_is_refused(read, text, words):
 
 
 def test_a_json_document_of_absurd_size_is_not_read(read, monkeypatch):
-    monkeypatch.setattr(archive, "_DOCUMENT_LIMIT", 100)
+    for module in (documents, files):
+        monkeypatch.setattr(module, "DOCUMENT_LIMIT", 100)
     refused(read, tar(plain_members(LAYERS)), "more than the 100 that are read")
 
 
 def test_a_compressed_archive_full_of_json_is_still_read(read, monkeypatch):
-    monkeypatch.setattr(archive, "_DOCUMENTS_LIMIT", 2000)
+    monkeypatch.setattr(files, "_DOCUMENTS_LIMIT", 2000)
     image = tar([("manifest.json", b"[stale]"), *plain_members(LAYERS)])
-    files = tar([(f"f{n}.json", b"{" + b" " * 900) for n in range(9)], padded=False)
+    extra = tar([(f"f{n}.json", b"{" + b" " * 900) for n in range(9)], padded=False)
     data = image.rstrip(b"\0")
-    data += bytes(-len(data) % 512) + files
+    data += bytes(-len(data) % 512) + extra
     assert contents(read(COMPRESSORS["gz"](data))) == LAYERS
 
 

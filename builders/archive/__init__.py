@@ -1,0 +1,1 @@
+"""Image archives: what their members are, and which images they name."""
