@@ -22,11 +22,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from export_image import compare_export, write_layers
-from pairs import Comparison, Spread, compare, first_byte, run, spread
+from pairs import Comparison, compare, first_byte, run, spread
+from report import Measured, Row, sharing_cells, write_table
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from sharing import LAYERINGS, find, share, updated, without
+from sharing import find, share, updated, without
 
 from builders.closure.graph import read_graph
 
@@ -69,49 +70,6 @@ class Bench:
             yield ["tar", "-P", "-cf", "-", "-T", names.name]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table.
-
-    `ratio` is how many times as long the other takes as Longshore does, and should be `at_least`
-    so much; where there is none, `ours` should be `at_most` so much. Figures are in `unit`.
-    """
-
-    what: str
-    against: str
-    unit: str
-    ours: Spread
-    other: Spread
-    ratio: Spread | None = None
-    at_least: float | None = None
-    at_most: float | None = None
-
-    def cells(self) -> list[str]:
-        """Return what stands in the table."""
-        return [
-            self.what,
-            self.against,
-            f"{self.ours} {self.unit}",
-            f"{self.other} {self.unit}",
-            f"{self.ratio} ×" if self.ratio else "",
-            self.wanted + ("" if self.met else " (missed)"),
-        ]
-
-    @property
-    def wanted(self) -> str:
-        """What the figure should be, in words."""
-        if self.at_least is not None:
-            return f"≥ {self.at_least} ×"
-        return f"≤ {self.at_most} {self.unit}"
-
-    @property
-    def met(self) -> bool:
-        """Whether it is."""
-        if self.ratio and self.at_least is not None:
-            return self.ratio.median >= self.at_least
-        return self.at_most is not None and self.ours.median <= self.at_most
-
-
 def row(what: str, against: str, measured: Comparison, *, at_least: float) -> Row:
     """Return the line of a comparison whose ratio should be `at_least` so much."""
     return Row(
@@ -123,32 +81,6 @@ def row(what: str, against: str, measured: Comparison, *, at_least: float) -> Ro
         ratio=measured.ratio,
         at_least=at_least,
     )
-
-
-def from_json(value: dict[str, Any]) -> Row:
-    """Return the row that `asdict` made `value` of."""
-    spreads = {
-        key: Spread(**value[key]) if value[key] else None for key in ("ours", "other", "ratio")
-    }
-    return Row(**{**value, **spreads})
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a benchmark finds: rows of the table, curves of growth, or bytes that stay."""
-
-    rows: list[Row]
-    curves: Sequence[dict[str, Any]] = ()
-    sharing: Sequence[dict[str, Any]] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what results.json keeps."""
-        found = {"rows": [asdict(line) for line in self.rows]}
-        if self.curves:
-            found["curves"] = list(self.curves)
-        if self.sharing:
-            found["sharing"] = list(self.sharing)
-        return found
 
 
 def stream_tar(bench: Bench) -> list[Row]:
@@ -403,63 +335,6 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row] | Measured]] = {
     "sharing": sharing,
 }
 
-INTRODUCTION = """\
-# Results
-
-Made by `benchmarks/run`; don't edit. Each figure is the median over all runs, with the least and
-the most in brackets. A ratio is of one pair of runs, one right after the other: how many times as
-long the other one takes. Everything is read from the page cache, and written to a pipe that
-`cat` empties. Seconds depend on the machine, and on what else it does; ratios much less.
-
-"""
-
-
-SHARING = """
-## What stays
-
-An image of at most 100 layers is built again after a change of its closure. So many bytes are in
-store paths that stay, and so many in layers that stay and need no upload, with `layering =
-"popularity"` and with `"size"`:
-
-| closure | change | paths that stay | by popularity | by size |
-| --- | --- | ---: | ---: | ---: |
-"""
-
-
-def write_table(results: dict[str, Any]) -> None:
-    """Write RESULTS.md."""
-    lines = [
-        "| benchmark | what | beside | Longshore | the other | ratio | wanted |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    machines = []
-    for name in BENCHMARKS:
-        if name in results:
-            for line in results[name]["rows"]:
-                lines.append(f"| `{name}` | {' | '.join(from_json(line).cells())} |")
-            if results[name]["machine"] not in machines:
-                machines.append(results[name]["machine"])
-    text = INTRODUCTION + "\n".join(lines) + "\n\nMeasured on: " + "; ".join(machines) + ".\n"
-    if "sharing" in results:
-        text += SHARING
-        for shared in results["sharing"]["sharing"]:
-            text += f"| {' | '.join(sharing_cells(shared))} |\n"
-    TABLE.write_text(text)
-
-
-def sharing_cells(shared: dict[str, Any]) -> list[str]:
-    """Return what stands in the table of bytes that stay."""
-
-    def part(size: int) -> str:
-        return f"{size / 1e6:,.1f} MB ({size / shared['total']:.0%})"
-
-    return [
-        shared["closure"],
-        shared["change"],
-        part(shared["total"] - shared["new"]),
-        *(part(shared["stay"][layering]) for layering in LAYERINGS),
-    ]
-
 
 def machine(pairs: int) -> str:
     """Say in a few words what is measured on."""
@@ -498,7 +373,7 @@ def main() -> None:
             print(f"{name}: {'; '.join(sharing_cells(shared))}", flush=True)
         results[name] = {"machine": machine(given.pairs), **measured.to_json()}
         RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-        write_table(results)
+        write_table(TABLE, results, BENCHMARKS)
 
 
 if __name__ == "__main__":
