@@ -9,7 +9,7 @@ one key at the top.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -32,14 +32,36 @@ class Build:
         """Return the builder's own arguments as the dataclass `kind`."""
         given = self.attributes["arguments"]
         values = {}
-        for field in fields(kind):  # type: ignore[arg-type]
-            if field.name in given:
-                values[field.name] = given[field.name]
-            elif field.name in self.attributes:
-                values[field.name] = self.attributes[field.name]
-            elif field.default is MISSING and field.default_factory is MISSING:
-                raise KeyError(f"the args file lacks {field.name}")
+        for wanted in fields(kind):  # type: ignore[arg-type]
+            if wanted.name in given:
+                values[wanted.name] = given[wanted.name]
+            elif wanted.name in self.attributes:
+                values[wanted.name] = self.attributes[wanted.name]
+            elif wanted.default is MISSING and wanted.default_factory is MISSING:
+                raise KeyError(f"the args file lacks {wanted.name}")
         return kind(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptArguments:
+    """What builders take that run the user's scripts; nix/scripts.nix gives all but the first.
+
+    `image_name` is for messages. `shell`, `fakeroot`, `python` and `nix_store` are programs,
+    `fakeroot_path` is fakeroot's own PATH, `stdenv` the standard environment, `library` this
+    package. `contents_closure` is the graph of what goes into the Nix database, if any.
+    """
+
+    image_name: str
+    include_nix_db: bool
+    store_dir: str
+    shell: str
+    stdenv: str
+    fakeroot: str
+    fakeroot_path: str
+    python: str
+    library: str
+    nix_store: str | None
+    contents_closure: list[dict[str, Any]] = field(default_factory=list)
 
 
 def load() -> Build:

@@ -5,8 +5,8 @@ hexadecimal and a newline.
 """
 
 import os
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from builders import arguments
 from builders.closure.graph import read_graph
@@ -16,39 +16,20 @@ from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
 from builders.rootfs.nix_database import add_database
 from builders.rootfs.scripts import Environment, check, warn_of_static_programs
-from builders.tar.sinks import FileSink, sha256
-from builders.tar.tree_layer import MTIME, Owner, write_tree_layer
+from builders.tar.tree_layer import MTIME, Owner, write_layer
 
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """What customisation_layer takes.
+@dataclass(frozen=True, kw_only=True)
+class Arguments(arguments.ScriptArguments):
+    """What customisation_layer takes, in the names of streamLayeredImage's attributes."""
 
-    Scripts have the names of streamLayeredImage's attributes, in Python's
-    spelling. `shell`, `fakeroot`, `python` and `nix_store` are programs, `fakeroot_path` is
-    fakeroot's own PATH, `stdenv` the
-    standard environment, `library` this package. `contents_closure` is the graph of `contents`, for
-    the Nix database.
-    """
-
-    image_name: str
     contents: list[str]
     extra_commands: str
     fake_root_commands: str
     enable_fakechroot: bool
-    include_nix_db: bool
-    store_dir: str
-    shell: str
-    stdenv: str
-    fakeroot: str
-    fakeroot_path: str
-    python: str
-    library: str
-    nix_store: str | None
-    contents_closure: list[dict[str, Any]] = field(default_factory=list)
 
 
 def main(argv: list[str]) -> None:
@@ -127,10 +108,4 @@ def pack(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
     if given.enable_fakechroot:
         top = os.path.dirname(root)
         exclude = [path.strip("/") for path in ("dev", "proc", "sys", given.store_dir, top)]
-    path = os.path.join(out, "layer.tar")
-    with open(path, "wb", buffering=0) as file:
-        sink = FileSink(file.fileno())
-        write_tree_layer(sink, root, mtime=MTIME, owner=owner, exclude=exclude)
-        sink.flush()
-    with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
-        checksum.write(f"{sha256(path)}\n")
+    write_layer(out, root, owner=owner, exclude=exclude)

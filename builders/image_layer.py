@@ -7,7 +7,7 @@ that it names in the closure) and `VERSION`, which is `1.0`.
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from builders import arguments
@@ -20,23 +20,19 @@ from builders.rootfs.nix_database import add_database
 from builders.rootfs.root_scripts import run_root_script
 from builders.rootfs.scripts import Environment
 from builders.rootfs.unpack import lay_over, unpack
-from builders.tar.sinks import FileSink, sha256
-from builders.tar.tree_layer import MTIME, Owner, write_tree_layer
+from builders.tar.tree_layer import MTIME, Owner, write_layer
 
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """What image_layer takes.
+@dataclass(frozen=True, kw_only=True)
+class Arguments(arguments.ScriptArguments):
+    """What image_layer takes, in the names of buildImage's attributes.
 
-    Names are those of buildImage's attributes. Programs, `stdenv` and `library` are as for
-    customisation_layer; `root_path` is PATH for runAsRoot. `contents_closure` is the graph of
-    copyToRoot, for the Nix database.
+    `root_path` is PATH for runAsRoot.
     """
 
-    image_name: str
     architecture: str
     config: dict[str, Any] | None
     created: str
@@ -49,17 +45,7 @@ class Arguments:
     run_as_root: str | None
     uid: int
     gid: int
-    include_nix_db: bool
-    store_dir: str
-    shell: str
-    stdenv: str
-    fakeroot: str
-    fakeroot_path: str
     root_path: str
-    python: str
-    library: str
-    nix_store: str | None
-    contents_closure: list[dict[str, Any]] = field(default_factory=list)
 
 
 def main(argv: list[str]) -> None:
@@ -70,7 +56,7 @@ def main(argv: list[str]) -> None:
     root = os.path.join(build.top, "root")
     environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
     if argv == [_SESSION]:
-        pack(build.out, run_as_root(given, build, environment), owner=None)
+        write_layer(build.out, run_as_root(given, build, environment), owner=None)
         return
 
     os.mkdir(build.out)
@@ -86,7 +72,7 @@ def main(argv: list[str]) -> None:
     copier = copy_to(root, given)
     extra_commands(root, given, environment)
     copier.finish()
-    pack(build.out, root, owner=owner_of(given.uid, given.gid))
+    write_layer(build.out, root, owner=owner_of(given.uid, given.gid))
 
 
 def copy_to(root: str, given: Arguments) -> Copier:
@@ -171,14 +157,3 @@ def write_metadata(out: str, given: Arguments) -> None:
         json.dump(document, file)
     with open(os.path.join(out, "VERSION"), "w", encoding="ascii") as file:
         file.write("1.0")
-
-
-def pack(out: str, root: str, *, owner: Owner | None) -> None:
-    """Write the layer of `root` and its checksum to the output."""
-    path = os.path.join(out, "layer.tar")
-    with open(path, "wb", buffering=0) as file:
-        sink = FileSink(file.fileno())
-        write_tree_layer(sink, root, mtime=MTIME, owner=owner)
-        sink.flush()
-    with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
-        checksum.write(f"{sha256(path)}\n")

@@ -29,7 +29,7 @@ from builders.tar.header import (
     pax_header,
     type_of,
 )
-from builders.tar.sinks import Sink, copy_file
+from builders.tar.sinks import FileSink, Sink, copy_file, sha256
 from builders.tar.walk import walk
 
 MTIME: Final = 315532800
@@ -47,6 +47,23 @@ class Owner:
     gid: int
     uname: str = ""
     gname: str = ""
+
+
+def write_layer(
+    out: str, root: str, *, owner: Owner | None = None, exclude: Collection[str] = ()
+) -> None:
+    """Write the layer of the tree below `root` into the directory `out`.
+
+    It is `layer.tar` there, and `checksum` is its SHA-256 in hexadecimal and a newline. Times are
+    `MTIME`; `owner` and `exclude` are as in `write_tree_layer`.
+    """
+    path = os.path.join(out, "layer.tar")
+    with open(path, "wb", buffering=0) as file:
+        sink = FileSink(file.fileno())
+        write_tree_layer(sink, root, mtime=MTIME, owner=owner, exclude=exclude)
+        sink.flush()
+    with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
+        checksum.write(f"{sha256(path)}\n")
 
 
 def write_tree_layer(

@@ -13,26 +13,11 @@ from builders.rootfs.export import write_file_system
 from builders.rootfs.merged import merge_layers
 from builders.tar.sinks import FileSink
 from tests.engine.engines import Docker, EngineError
-from tests.unit.archives import link, plain_members, tar
+from tests.unit.archives import directory_header as directory
+from tests.unit.archives import hard, link, plain_members, special, tar
 
 # What Docker puts into every container, or leaves behind.
 ITS_OWN = {"dev", "proc", "sys", "etc", ".dockerenv", ".wh..wh.plnk"}
-
-
-def hard(target):
-    return link(target, tarfile.LNKTYPE)
-
-
-def special(kind, **facts):
-    header = tarfile.TarInfo()
-    header.type = kind
-    for fact, value in facts.items():
-        setattr(header, fact, value)
-    return header
-
-
-def directory(mode=0o755, **facts):
-    return special(tarfile.DIRTYPE, mode=mode, **facts)
 
 
 LOWER = [

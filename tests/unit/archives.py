@@ -170,3 +170,23 @@ def layer_of(*members):
         for header, content in members:
             archive.addfile(header, io.BytesIO(content))
     return out.getvalue()
+
+
+# Headers for `tar`, which gives them names.
+
+
+def special(kind, **facts):
+    """A header of a member that is no file; `facts` are attributes of its TarInfo."""
+    header = tarfile.TarInfo()
+    header.type = kind
+    for fact, value in facts.items():
+        setattr(header, fact, value)
+    return header
+
+
+def hard(target):
+    return link(target, tarfile.LNKTYPE)
+
+
+def directory_header(mode=0o755, **facts):
+    return special(tarfile.DIRTYPE, mode=mode, **facts)

@@ -19,23 +19,8 @@ from builders.tar.header import (
     REGULAR,
     SYMLINK,
 )
-from tests.unit.archives import link, tar
-
-
-def hard(target):
-    return link(target, tarfile.LNKTYPE)
-
-
-def special(kind, **facts):
-    header = tarfile.TarInfo()
-    header.type = kind
-    for fact, value in facts.items():
-        setattr(header, fact, value)
-    return header
-
-
-def directory(mode=0o755, **facts):
-    return special(tarfile.DIRTYPE, mode=mode, **facts)
+from tests.unit.archives import directory_header as directory
+from tests.unit.archives import hard, link, special, tar
 
 
 @contextmanager
