@@ -127,6 +127,7 @@ def plan(bench: Bench) -> list[Row]:
     rows = []
     for image, what, against, how, at_least in (
         ("spread", "plan, a layer for each store path", "one process", "one", 1.8),
+        ("small", "plan, 200,000 files of 1 KiB in one layer", "one process", "one", 1.8),
         ("large", "plan, 100 layers, one of them 3.4 GB", "one process", "one", 1.8),
         ("large", "the same", "SHA-256 of the largest layer, in memory", "bare", 0.8),
     ):

@@ -75,17 +75,19 @@ def hash_layers(
         return sum(graph[path].nar_size for path in layer.paths) if graph else 0
 
     weights = [weight(layer) for layer in layers]
-    # As long as there are other layers to hash, another thread would only be in the way. A layer
-    # with more than one process's part of all bytes is what the others are done before.
+    # As long as there are other layers to hash, more threads or processes would only be in the way.
+    # But a layer with more than one process's part of all bytes is what the others are done before.
     part = sum(weights) // max(jobs, 1)
 
     def hashed(number: int) -> StoreLayer:
         layer = layers[number]
+        is_large = jobs > 1 and weights[number] >= part
         digest, size = hash_store_layer(
             layer.paths,
             stamp=stamp,
             store_dir=store_dir,
-            ahead=_AHEAD if jobs > 1 and weights[number] >= part else 0,
+            ahead=_AHEAD if is_large else 0,
+            helpers=jobs - 1 if is_large else 0,
         )
         return replace(layer, digest=digest, size=size)
 

@@ -1,10 +1,10 @@
-"""Processes that write entries of store layers beside the one that streams them.
+"""Processes that write entries of a store layer beside the one that streams or hashes it.
 
 Closures have many small files, and each takes microseconds in the interpreter.
-So the walk over a layer is cut into batches; the streaming process writes some
+So the walk over a layer is cut into batches; the main process writes some
 itself, and helpers write the others into pipes, from which they go on to the
-reader without passing through this process. Large files are only named: the
-streaming process copies them.
+reader of a stream without passing through this process. Large files are only named: the
+main process copies them.
 """
 
 import marshal
@@ -19,12 +19,12 @@ from typing import Final, NoReturn
 from builders.console.errors import UserError, die
 from builders.tar.entries import EntryWriter, Group
 from builders.tar.header import Stamp
-from builders.tar.sinks import FileSink, copy_file, enlarge_pipe
+from builders.tar.sinks import FileSink, HashSink, copy_file, enlarge_pipe
 
 _BATCH: Final = 256
 """Entries in a helper's batch."""
 _OWN_BATCH: Final = 160
-"""Entries in one of the streaming process, which also walks and collects."""
+"""Entries in one of the main process, which also walks and collects."""
 _NAMES: Final = 12 << 10
 """Bytes of names in a batch: two of them fit any pipe, so that nobody waits for each other."""
 _MOST: Final = 3
@@ -39,7 +39,7 @@ _HEADER: Final = struct.Struct("=BQ")
 
 
 class Helpers:
-    """Helper processes for the layers of one image; a context manager, which ends them."""
+    """Helper processes for one layer after the other; a context manager, which ends them."""
 
     def __init__(self, count: int, *, stamp: Stamp) -> None:
         """At most `count` helpers write entries with the owner and time of `stamp`."""
@@ -57,13 +57,13 @@ class Helpers:
             helper.end()
         self._helpers.clear()
 
-    def write(self, groups: Iterable[Group], writer: EntryWriter, sink: FileSink) -> int:
+    def write(self, groups: Iterable[Group], writer: EntryWriter, sink: FileSink | HashSink) -> int:
         """Write the entries of `groups`, in order: with `writer`, or past it to its `sink`.
 
         Returns the number of bytes that went past `writer`. Raises `UserError` as `writer` does.
         """
         size = 0
-        rounds = self._rounds(groups)
+        rounds = self._rounds(groups, sink)
         # With the next round given out before, a helper has work while the last is collected.
         ahead = deque(islice(rounds, 1))
         while ahead:
@@ -76,12 +76,14 @@ class Helpers:
                 size += helper.collect(sink)
         return size
 
-    def _rounds(self, groups: Iterable[Group]) -> "Iterator[tuple[list[Group], list[_Helper]]]":
+    def _rounds(
+        self, groups: Iterable[Group], sink: FileSink | HashSink
+    ) -> "Iterator[tuple[list[Group], list[_Helper]]]":
         """Yield what to write oneself, and the helpers that write what comes then."""
         batches = _Batches(groups)
         while own := batches.take(_OWN_BATCH):
             helpers = []
-            for number in range(self._count):
+            for number in range(self._count if sink.wants_help else 0):
                 batch = batches.take(_BATCH)
                 if not batch:
                     break
@@ -128,7 +130,7 @@ def _split(group: Group, count: int) -> tuple[Group, Group]:
 
 
 class _Helper:
-    """One helper process, from the side of the streaming one."""
+    """One helper process, from the side of the main one."""
 
     def __init__(self, stamp: Stamp, others: "list[_Helper]") -> None:
         jobs, self._jobs = os.pipe()
@@ -150,7 +152,7 @@ class _Helper:
         except BrokenPipeError:
             _killed()
 
-    def collect(self, sink: FileSink) -> int:
+    def collect(self, sink: FileSink | HashSink) -> int:
         """Write the next batch to `sink`; return its size in bytes."""
         sink.flush()
         before = sink.written
@@ -186,12 +188,15 @@ class _Helper:
 
 
 def _killed() -> NoReturn:
-    die("a helper process of the stream was killed", hint="run the stream again")
+    die(
+        "a helper process was killed",
+        hint="see whether the machine has memory enough, and run it again",
+    )
 
 
 def _work(jobs: int, output: int, stamp: Stamp) -> NoReturn:
-    """Be a helper, until the streaming process has no more jobs."""
-    # Ctrl-C is for the streaming process.
+    """Be a helper, until the main process has no more jobs."""
+    # Ctrl-C is for the main process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     status = 1
     try:
@@ -208,7 +213,7 @@ def _work(jobs: int, output: int, stamp: Stamp) -> NoReturn:
             _send(output, _END, b"")
         status = 0
     except BrokenPipeError:
-        # The streaming process is gone, and has said why.
+        # The main process is gone, and has said why.
         pass
     finally:
         os._exit(status)
@@ -229,7 +234,7 @@ class _PipeSink:
             _send(self._fd, _DATA, data)
 
     def copy(self, file: int, size: int, path: str) -> None:
-        """Leave the file to the streaming process."""
+        """Leave the file to the main process."""
         _send(self._fd, _COPY, marshal.dumps((path, size)))
 
 

@@ -14,6 +14,8 @@ from typing import Final, NoReturn, Protocol
 from builders.console.errors import die
 
 _BUFFER: Final = 1 << 20
+_STARVING: Final = 1 << 22
+"""Bytes in memory that are too few to be sure that the hash will not have to wait."""
 _MAPPED_AHEAD: Final = 1 << 14
 """Mapped pieces that may: they take no memory before, but a process has 65,530 maps at most."""
 _WINDOW: Final = 1 << 26
@@ -111,6 +113,24 @@ class HashSink:
                 self._hash.update(data)
         self.written += size
 
+    @property
+    def wants_help(self) -> bool:
+        """Whether the hash has so little before it that helpers should see to more."""
+        return self._held < _STARVING and self._mapped < 4
+
+    def splice(self, pipe: int, size: int) -> bool:
+        """Take `size` bytes out of the pipe `pipe`; return False where it has no more."""
+        while size:
+            data = os.read(pipe, min(size, _BUFFER))
+            if not data:
+                return False
+            self.write(data)
+            size -= len(data)
+        return True
+
+    def flush(self) -> None:
+        """Nothing is held back from the hash."""
+
     def digest(self) -> str:
         """Return the SHA-256 of all that was written, in hexadecimal."""
         if self._thread:
@@ -154,6 +174,7 @@ class FileSink:
 
     # From some pages on it is quicker to hand the kernel's pages to the reader.
     copy_from = 1 << 15
+    wants_help = True
 
     def __init__(self, fd: int, *, on_written: Callable[[int], None] = lambda _: None) -> None:
         """`on_written` is told, now and then, how many bytes have been written in all."""

@@ -38,7 +38,7 @@ def write_store_layer(
         writer.put(pax_header(writer.entry(f"{directory}/", DIRECTORY, _PARENT_MODE)))
     groups = (group for path in paths for group in _groups(os.fsencode(path)))
     size = 0
-    if helpers and isinstance(sink, FileSink):
+    if helpers and isinstance(sink, (FileSink, HashSink)):
         size = helpers.write(groups, writer, sink)
     else:
         for group in groups:
@@ -49,14 +49,22 @@ def write_store_layer(
 
 
 def hash_store_layer(
-    paths: Sequence[str], *, stamp: Stamp, store_dir: str, ahead: int = 1 << 26
+    paths: Sequence[str], *, stamp: Stamp, store_dir: str, ahead: int = 1 << 26, helpers: int = 0
 ) -> tuple[str, int]:
     """Return the SHA-256, in hexadecimal, and the size in bytes of the layer of `paths`.
 
-    Up to `ahead` bytes of it are held in memory.
+    Up to `ahead` bytes of it are held in memory; so many `helpers` are processes that take over
+    some of the work.
     """
     sink = HashSink(ahead=ahead)
-    size = write_store_layer(sink, paths, stamp=stamp, store_dir=store_dir)
+    with Helpers(helpers, stamp=stamp) as helping:
+        size = write_store_layer(
+            sink,
+            paths,
+            stamp=stamp,
+            store_dir=store_dir,
+            helpers=helping if helpers else None,
+        )
     return sink.digest(), size
 
 

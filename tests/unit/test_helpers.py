@@ -1,5 +1,6 @@
 """Helper processes of a stream: the same bytes as without them, and the same errors."""
 
+import hashlib
 import os
 import random
 import signal
@@ -12,8 +13,8 @@ from builders.console.errors import UserError
 from builders.tar import helpers as helpers_module
 from builders.tar.header import Stamp
 from builders.tar.helpers import Helpers
-from builders.tar.sinks import FileSink
-from builders.tar.store_layer import write_store_layer
+from builders.tar.sinks import FileSink, HashSink
+from builders.tar.store_layer import hash_store_layer, write_store_layer
 
 STAMP = Stamp(mtime=1, uid=0, gid=0, uname="root", gname="root")
 
@@ -107,6 +108,28 @@ def test_bytes_do_not_depend_on_the_size_of_batches(tree, alone, monkeypatch, ba
     assert written(tree, 2) == alone
 
 
+@pytest.mark.parametrize("ahead", [0, 1 << 28])
+def test_a_hash_of_the_same_bytes_comes_with_helpers(tree, alone, monkeypatch, ahead):
+    started = []
+    helper = Helpers._helper
+    monkeypatch.setattr(
+        Helpers, "_helper", lambda self, number: started.append(number) or helper(self, number)
+    )
+    digest, size = hash_store_layer(
+        [str(tree)], stamp=STAMP, store_dir=str(tree.parent), ahead=ahead, helpers=2
+    )
+    assert (digest, size) == (hashlib.sha256(alone).hexdigest(), len(alone))
+    assert {0, 1} <= set(started)
+
+
+def test_a_hash_that_has_enough_to_do_asks_for_no_help():
+    sink = HashSink(ahead=1 << 30)
+    assert sink.wants_help
+    for _ in range(10):
+        sink._count(bytes(1 << 20), 1)
+    assert not sink.wants_help
+
+
 def test_the_same_helpers_write_several_layers(tree, alone, tmp_path):
     with (
         open(tmp_path / "out", "wb", buffering=0) as output,
@@ -154,7 +177,7 @@ def test_a_helper_that_was_killed_is_an_error(tree):
     with open(os.devnull, "wb") as output, Helpers(1, stamp=STAMP) as helpers:
         os.kill(helpers._helper(0)._process, signal.SIGKILL)
         sink = FileSink(output.fileno())
-        with pytest.raises(UserError, match="a helper process of the stream was killed"):
+        with pytest.raises(UserError, match="a helper process was killed"):
             write_store_layer(
                 sink, [str(tree)], stamp=STAMP, store_dir=str(tree.parent), helpers=helpers
             )
