@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-BUILDERS = pathlib.Path(__file__).parents[1] / "builders"
+import builders
 
 
 def build(builder: str, output: str, top: str, arguments: dict[str, object]) -> None:
@@ -21,7 +21,7 @@ def build(builder: str, output: str, top: str, arguments: dict[str, object]) -> 
     attributes = {"outputs": {"out": output}, "arguments": arguments}
     pathlib.Path(top, ".attrs.json").write_text(json.dumps(attributes))
     environment = {**os.environ, "NIX_BUILD_TOP": top, "NIX_BUILD_CORES": "0"}
-    command = [sys.executable, "-I", "-B", str(BUILDERS), builder]
+    command = [sys.executable, "-I", "-B", builders.__path__[0], builder]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 
 from pairs import Comparison, Run, run, spread
 
-BUILDERS = pathlib.Path(__file__).parents[1] / "builders"
-
 # $0 is an empty directory, $1 the archive to make, the layers follow.
 TAR = """
 for layer in "${@:2}"; do tar -C "$0" -xpf "$layer"; done
@@ -25,17 +23,20 @@ tar -C "$0" --sort=name --mtime=@315532800 -cf "$1" .
 """
 
 
-def compare_export(python: str, archive: str, *, layers: Sequence[str], pairs: int) -> Comparison:
+def compare_export(
+    builders: Sequence[str], archive: str, *, layers: Sequence[str], pairs: int
+) -> Comparison:
     """Export the image in `archive` and do it with tar, `pairs` times in turn.
 
-    `python` runs the builder; `layers` are the uncompressed layers in files of their own, so that
-    tar need not look for them. Both write to files in the directory of `archive`. What they leave
-    behind is removed between the runs, untimed. The first run of each doesn't count.
+    `builders` is the command that runs one; `layers` are the uncompressed layers in files of
+    their own, so that tar need not look for them. Both write to files in the directory of
+    `archive`. What they leave behind is removed between the runs, untimed. The first run of each
+    doesn't count.
     """
     directory = os.path.dirname(archive)
     measured = []
     for number in range(pairs + 1):
-        ours, other = _ours(python, archive, directory), _tar(layers, directory)
+        ours, other = _ours(builders, archive, directory), _tar(layers, directory)
         if number:
             measured.append((ours, other))
     return Comparison(
@@ -61,7 +62,7 @@ def write_layers(archive: str, directory: str) -> list[str]:
     return paths
 
 
-def _ours(python: str, archive: str, directory: str) -> Run:
+def _ours(builders: Sequence[str], archive: str, directory: str) -> Run:
     top, output = f"{directory}/build", f"{directory}/ours.tar"
     os.mkdir(top)
     arguments = {
@@ -74,7 +75,7 @@ def _ours(python: str, archive: str, directory: str) -> Run:
     attributes = {"outputs": {"out": output}, "arguments": arguments}
     pathlib.Path(top, ".attrs.json").write_text(json.dumps(attributes))
     environment = ["env", f"NIX_BUILD_TOP={top}", "NIX_BUILD_CORES=0"]
-    measured = run([*environment, python, "-I", "-B", str(BUILDERS), "export_image"])
+    measured = run([*environment, *builders, "export_image"])
     shutil.rmtree(top)
     os.remove(output)
     return measured
@@ -97,7 +98,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         archive = shutil.copyfile(sys.argv[1], f"{directory}/image.tar")
         layers = write_layers(archive, directory)
-        measured = compare_export(sys.executable, archive, layers=layers, pairs=pairs)
+        builders = [sys.executable, "-I", str(pathlib.Path(__file__).parents[1] / "builders")]
+        measured = compare_export(builders, archive, layers=layers, pairs=pairs)
     print(f"exportImage {measured.ours} s, tar {measured.other} s, ratio {measured.ratio}")
     print(f"peak memory {measured.peak / (1 << 20):.0f} MiB")
 

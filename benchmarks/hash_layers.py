@@ -12,8 +12,6 @@ import os
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
 from builders.closure.graph import StorePath
 from builders.image.layering import hash_layers
 from builders.image.plan import from_json

@@ -74,5 +74,6 @@ pkgs.linkFarm "longshore-benchmarks" (
   // {
     # The builders' own, with what they depend on.
     python = build.interpreter;
+    builders = build.library;
   }
 )

@@ -3,7 +3,8 @@
     measure.py --list
     measure.py BUILT [--pairs N] [NAME]…
 
-BUILT is what images.nix makes. Figures that are not measured again stay as they
+BUILT is what images.nix makes; PYTHONPATH is BUILT too, so that it is the installed builders that
+are measured, with their byte code. Figures that are not measured again stay as they
 are: results.json keeps them, and RESULTS.md is made of it.
 """
 
@@ -24,12 +25,6 @@ from typing import Any
 from export_image import compare_export, write_layers
 from pairs import Comparison, compare, first_byte, run, spread
 from report import Measured, Row, sharing_cells, write_table
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
-from sharing import find, share, updated, without
-
-from builders.closure.graph import read_graph
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -203,8 +198,8 @@ def export_image(bench: Bench) -> list[Row]:
                 bench.stream("third"), stdout=file, stderr=subprocess.DEVNULL, check=True
             )
         layers = write_layers(archive, directory)
-        python = str(bench.built / "python")
-        measured = compare_export(python, archive, layers=layers, pairs=bench.pairs)
+        builders = [str(bench.built / "python"), "-I", str(bench.built / "builders")]
+        measured = compare_export(builders, archive, layers=layers, pairs=bench.pairs)
         size = os.path.getsize(archive) / 1e9
     return [
         row(f"export an image of {size:.1f} GB", "tar -x, tar -c", measured, at_least=0.67),
@@ -304,13 +299,16 @@ def plan_graph(bench: Bench) -> Measured:
 
 def sharing(bench: Bench) -> Measured:
     """How many bytes are in layers that stay when an image is built again; takes no time."""
+    # Not above: --list does without the builders.
+    from sharing import find, read, share, updated, without
+
     lines = []
     for closure, package, library, added in (
         ("tools", "git", "libssl3", "jq"),
         ("office", "ffmpeg", "zlib1g", "ffmpeg"),
         ("large", "blender", "libssl3", "kicad"),
     ):
-        graph = read_graph(json.loads((bench.built / f"{closure}-graph").read_text())["closure"])
+        graph = read(bench.built / f"{closure}-graph")
         for change, old, new in (
             (f"{package} updated", graph, updated(graph, find(graph, package))),
             (f"{library} updated", graph, updated(graph, find(graph, library))),

@@ -8,12 +8,9 @@ the file on, and how much memory: {"seconds": …, "peak": bytes}.
 
 import json
 import os
-import pathlib
 import resource
 import sys
 import time
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from builders.closure.graph import read_graph
 from builders.image.layering import assign_layers

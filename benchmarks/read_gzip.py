@@ -4,11 +4,8 @@ read_gzip.py FILE ours       as base images are read
 read_gzip.py FILE zlib       as Python's zlib reads it
 """
 
-import pathlib
 import sys
 import zlib
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from builders.compression.streams import CHUNK, open_decompressed
 

@@ -5,10 +5,12 @@ another hash, and so does each one that depends on it. Sizes stay as they are he
 """
 
 import hashlib
+import json
+import pathlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from builders.closure.graph import Graph, StorePath
+from builders.closure.graph import Graph, StorePath, read_graph
 from builders.image.layering import assign_layers
 
 LAYERINGS = ("popularity", "size")
@@ -23,6 +25,11 @@ class Sharing:
     total: int
     new: int
     stay: dict[str, int]
+
+
+def read(path: pathlib.Path) -> Graph:
+    """Return the closure graph that images.nix made at `path`."""
+    return read_graph(json.loads(path.read_text())["closure"])
 
 
 def share(old: Graph, new: Graph) -> Sharing:

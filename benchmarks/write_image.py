@@ -7,8 +7,6 @@ import os
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
 from builders.compression.produce import compress_output
 from builders.image.plan import from_json
 from builders.image.stream import stream_image

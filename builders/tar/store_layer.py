@@ -57,7 +57,7 @@ def hash_store_layer(
     some of the work.
     """
     sink = HashSink(ahead=ahead)
-    with Helpers(helpers, stamp=stamp) as helping:
+    with Helpers(helpers, stamp=stamp, shares_memory=True) as helping:
         size = write_store_layer(
             sink,
             paths,

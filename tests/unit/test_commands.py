@@ -166,6 +166,14 @@ def test_wrong_words_are_refused(words, expected):
     refused(command(*words), expected)
 
 
+def test_benchmarks_are_listed_without_what_they_need():
+    shown = command("benchmarks/run", "--help")
+    assert shown.returncode == 0
+    listed = re.findall(r"^  (\S+) +(\S.*)$", shown.stdout, re.MULTILINE)
+    results = json.loads((REPOSITORY / "benchmarks/results.json").read_text())
+    assert {name for name, _ in listed} == set(results)
+
+
 def test_every_example_is_listed_with_what_it_shows():
     listed = re.findall(r"^  (\S+) +(\S.*)$", command("examples/run").stdout, re.MULTILINE)
     files = {path.stem for path in (REPOSITORY / "examples").glob("*.nix")} - {"default"}

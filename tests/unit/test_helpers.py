@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from builders.console.errors import UserError
+from builders.tar import helper_process
 from builders.tar import helpers as helpers_module
 from builders.tar.header import Stamp
 from builders.tar.helpers import Helpers
@@ -120,6 +121,38 @@ def test_a_hash_of_the_same_bytes_comes_with_helpers(tree, alone, monkeypatch, a
     )
     assert (digest, size) == (hashlib.sha256(alone).hexdigest(), len(alone))
     assert {0, 1} <= set(started)
+
+
+@pytest.mark.parametrize("slot", [1, 600, 70_000])
+def test_what_has_no_room_in_shared_memory_is_hashed_too(tree, alone, monkeypatch, slot):
+    monkeypatch.setattr(helper_process, "_SLOT", slot)
+    digest, size = hash_store_layer(
+        [str(tree)], stamp=STAMP, store_dir=str(tree.parent), ahead=0, helpers=2
+    )
+    assert (digest, size) == (hashlib.sha256(alone).hexdigest(), len(alone))
+
+
+def test_an_error_of_a_helper_that_shares_memory_is_raised(tmp_path):
+    for number in range(1000):
+        (tmp_path / f"{number:04}").write_text("x")
+    with socket.socket(socket.AF_UNIX) as bad:
+        bad.bind(str(tmp_path / f"{helpers_module._OWN_BATCH + 50:04}a"))
+        with pytest.raises(UserError, match="0210a is a socket, which no layer can hold"):
+            hash_store_layer(
+                [str(tmp_path)], stamp=STAMP, store_dir=str(tmp_path.parent), helpers=1
+            )
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_who_is_waited_for_gets_less_to_write(ready):
+    class Helper:
+        def is_ready(self):
+            return ready
+
+    helpers = Helpers(1, stamp=STAMP)
+    for _ in range(100):
+        helpers._balance([Helper()])
+    assert helpers._own == (helpers_module._LEAST_OWN if ready else helpers_module._BATCH)
 
 
 def test_a_hash_that_has_enough_to_do_asks_for_no_help():
