@@ -5,11 +5,8 @@ imported or copied again.
 """
 
 import ctypes
-import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final, TypeVar
 
 from builders.console.errors import UserError
@@ -32,6 +29,12 @@ def fork_map(
     jobs = min(jobs, len(items))
     if jobs < 2:
         return [function(item) for item in items]
+
+    # Not above: to import them is a sixth of the start of a stream script, which needs none.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     with ProcessPoolExecutor(
         jobs,
         mp_context=multiprocessing.get_context("fork"),
