@@ -13,9 +13,13 @@ from typing import IO, Final
 from builders.console.errors import warn
 from builders.registry.failures import Problem, RegistryError, describe, read_failure
 from builders.registry.names import RemoteImage
+from builders.registry.stalls import StallWatch
 
 PAUSES: Final = (1, 2, 4, 8)
 """Seconds before each new attempt."""
+
+PATIENCE: Final = 120
+"""Seconds that an attempt may be without a byte from the registry."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Skopeo:
     output: IO[bytes] | None
     quiet: bool = False
     pauses: Sequence[float] = PAUSES
+    patience: float = PATIENCE
 
     def copy(
         self, image: RemoteImage, archive: str, *, name: str, os_name: str, architecture: str
@@ -111,6 +116,7 @@ class Skopeo:
                 stderr=log,
                 env=self.environment,
             ) as process,
+            StallWatch(process, patience=self.patience) as watch,
         ):
             try:
                 if output:
@@ -125,5 +131,7 @@ class Skopeo:
                 raise
             log.seek(0)
             said = log.read().decode(errors="replace")
+        if watch.stalled:
+            raise RegistryError(Problem.TRANSIENT, f"nothing came for {self.patience} s")
         if code:
             raise read_failure(said, image)

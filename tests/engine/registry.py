@@ -219,7 +219,8 @@ class Flaky:
     """A proxy in front of a registry, for clients that know of it and for others.
 
     To each of the first requests for a manifest or a blob one of `faults` happens: "500", "503" or
-    another status, "reset" (the connection is reset), "cut" (half of the answer comes), or "none".
+    another status, "reset" (the connection is reset), "cut" (half of the answer comes), "stall"
+    (nothing comes any more after that half), or "none".
     `requests` are the paths that were asked for, faulty answers included.
     """
 
@@ -251,8 +252,11 @@ def flaky(registry: Registry, *faults: str) -> Iterator[Flaky]:
                     fault = next(left, None)
             if fault == "reset":
                 self._reset()
-            elif fault in (None, "none", "cut"):
-                self._pass_on(cut=fault == "cut")
+            elif fault in (None, "none", "cut", "stall"):
+                self._pass_on(cut=fault in ("cut", "stall"))
+                if fault == "stall":
+                    # Until the client goes away.
+                    self.connection.recv(1)
             else:
                 self.send_error(int(fault))
 

@@ -1,13 +1,19 @@
 """pullImage against real registries, from inside the sandbox."""
 
+import io
 import json
+import os
 import pathlib
+import shutil
 import subprocess
+import tarfile
 import uuid
 from dataclasses import dataclass, field
 
 import pytest
 
+from builders.registry.names import RemoteImage
+from builders.registry.skopeo import Skopeo
 from tests.engine.engines import Docker, skopeo_copy, skopeo_inspect
 from tests.engine.registry import (
     Registry,
@@ -293,6 +299,26 @@ def test_a_layer_that_is_cut_short_is_fetched_again(images, app):
     assert "/manifests/" in manifest
     # By skopeo itself, or by another attempt.
     assert proxy.requests.count(layer) == 2
+
+
+@pytest.mark.parametrize("faults", [("stall",), ("none", "stall")])
+def test_a_registry_that_falls_silent_is_tried_again(images, tmp_path, faults):
+    # Without Nix, where nobody would want to wait for as long as users get.
+    skopeo = Skopeo(
+        program=shutil.which("skopeo"),
+        environment=os.environ,
+        directory=str(tmp_path),
+        tls_verify=False,
+        output=io.BytesIO(),
+        pauses=(0.1,),
+        patience=2,
+    )
+    out = tmp_path / "image.tar"
+    with flaky(images.registry, *faults) as proxy:
+        image = RemoteImage(proxy.name("app"), images.digests["linux/amd64"])
+        skopeo.copy(image, str(out), name="app:v1", os_name="linux", architecture="amd64")
+    assert len([path for path in proxy.requests if "/manifests/" in path]) == 2
+    assert tarfile.is_tarfile(out)
 
 
 @pytest.mark.parametrize("status", ["401", "403", "404"])

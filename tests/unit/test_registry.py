@@ -247,3 +247,41 @@ def test_what_cannot_pass_is_not_tried_again(fake_skopeo, message):
     with pytest.raises(RegistryError):
         copy()
     assert log.read_text().count("attempt") == 1
+
+
+@pytest.fixture
+def skopeo_that(tmp_path):
+    """Skopeo whose program is a shell script, and a patience of its own."""
+
+    def make(script, *, patience):
+        program = tmp_path / "skopeo"
+        program.write_text(f"#!/bin/sh\n{script}")
+        program.chmod(0o755)
+        return Skopeo(
+            program=str(program),
+            environment={"PATH": "/usr/bin:/bin"},
+            directory=str(tmp_path),
+            tls_verify=True,
+            output=None,
+            pauses=(0.01,),
+            patience=patience,
+        )
+
+    return make
+
+
+def test_a_registry_that_says_nothing_is_not_waited_for(skopeo_that, tmp_path, capfd):
+    log = tmp_path / "log"
+    skopeo = skopeo_that(
+        f"echo attempt >> {log}\n[ $(wc -l < {log}) -gt 1 ] || exec sleep 1000\necho manifest",
+        patience=0.2,
+    )
+    assert skopeo.manifest(RemoteImage("app", "v1")) == b"manifest\n"
+    said = "the registry docker.io did not give app:v1 (nothing came for 0.2 s)"
+    assert capfd.readouterr().err == f"warning: {said}; attempt 2 of 2 follows in 0.01 s\n"
+
+
+def test_a_registry_that_is_slow_is_waited_for(skopeo_that):
+    slowly = "for number in 1 2 3 4 5 6; do sleep 0.5; echo $number; done"
+    manifest = skopeo_that(slowly, patience=2).manifest(RemoteImage("app", "v1"))
+    assert manifest == b"1\n2\n3\n4\n5\n6\n"
