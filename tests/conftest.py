@@ -15,8 +15,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def pytest_configure() -> None:
-    """End in order, fixtures torn down, when tests/run passes on that it was interrupted."""
+    """End in order, fixtures torn down, when tests/run passes on that it was interrupted.
+
+    Shells start what runs in the background with SIGINT ignored, and all that it starts; programs
+    that the tests interrupt would go on.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
 
 
 @pytest.fixture(scope="session")
