@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from builders import arguments
-from builders.compression.produce import compress_output
+from builders.image.image_file import write_image_file
 from builders.image.plan import from_json
-from builders.image.stream import stream_image
 
 
 @dataclass(frozen=True)
@@ -23,16 +22,10 @@ def main(_: list[str]) -> None:
     given = build.arguments(Arguments)
     with open(given.plan, encoding="utf-8") as file:
         plan = from_json(file.read())
-
-    def stream(output: int) -> None:
-        # Nix gives builders a terminal, but shows and keeps their output as lines.
-        stream_image(plan, output, jobs=build.cores, moving=False)
-
-    with open(build.out, "wb") as target:
-        compress_output(
-            stream,
-            target,
-            compressor=given.compressor,
-            level=given.compression_level,
-            threads=build.cores,
-        )
+    write_image_file(
+        plan,
+        build.out,
+        compressor=given.compressor,
+        level=given.compression_level,
+        jobs=build.cores,
+    )

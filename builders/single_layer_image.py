@@ -6,12 +6,11 @@ from typing import Any
 
 from builders import arguments
 from builders.closure.graph import read_graph
-from builders.compression.produce import compress_output
 from builders.image.archive import BaseImage
 from builders.image.config import config_on, planned_base
+from builders.image.image_file import write_image_file
 from builders.image.layer_files import open_base
 from builders.image.plan import CustomisationLayer, Plan
-from builders.image.stream import stream_image
 from builders.image_plan import output_hash, parse_date
 from builders.rootfs.merged import MergedTree
 from builders.tar.closure_layer import Closure, end_of_entries, hash_closure_layer
@@ -58,20 +57,13 @@ def main(_: list[str]) -> None:
         directory=build.top,
     ) as (base, lower):
         layer = make_layer(given, closure, lower)
-    plan = make_plan(given, layer, base, out=build.out)
-
-    def stream(output: int) -> None:
-        # Nix gives builders a terminal, but shows and keeps their output as lines.
-        stream_image(plan, output, jobs=build.cores, moving=False)
-
-    with open(build.out, "wb") as target:
-        compress_output(
-            stream,
-            target,
-            compressor=given.compressor,
-            level=given.compression_level,
-            threads=build.cores,
-        )
+    write_image_file(
+        make_plan(given, layer, base, out=build.out),
+        build.out,
+        compressor=given.compressor,
+        level=given.compression_level,
+        jobs=build.cores,
+    )
 
 
 def make_layer(
