@@ -12,10 +12,18 @@ import sys
 sys.path[0] = os.path.dirname(os.path.abspath(os.path.dirname(__file__)))
 
 from builders.console.errors import UserError  # noqa: E402
+from builders.console.terminal import takes_output  # noqa: E402
 
 
 def main() -> int:
     """Import the builder that the first argument names and run it with the others."""
+    if not takes_output(2):
+        # As with 2>&-: nobody reads it, and no file that is opened later may get its number.
+        null = os.open(os.devnull, os.O_WRONLY)
+        if null != 2:
+            os.dup2(null, 2)
+            os.close(null)
+        sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115
     name, *arguments = sys.argv[1:]
     builder = importlib.import_module(f"builders.{name}")
     try:

@@ -78,6 +78,7 @@ def load() -> Build:
 
 
 def cores() -> int:
-    """Return the number of processors to use: NIX_BUILD_CORES, where 0 or nothing means all."""
-    wanted = int(os.environ.get("NIX_BUILD_CORES") or 0)
+    """Return the number of processors to use: NIX_BUILD_CORES, where 0 or no number means all."""
+    text = os.environ.get("NIX_BUILD_CORES", "")
+    wanted = int(text) if text.isdecimal() else 0
     return wanted if wanted > 0 else len(os.sched_getaffinity(0))

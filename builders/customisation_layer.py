@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
 
     os.mkdir(root, 0o755)
     for path in given.contents:
-        link_tree(path, root)
+        link_tree(path, root, store_dir=given.store_dir)
     if given.include_nix_db:
         add_database(
             root,
@@ -59,7 +59,6 @@ def main(argv: list[str]) -> None:
         environment.run(
             "extraCommands", given.extra_commands, directory=root, image=given.image_name
         )
-    os.mkdir(build.out)
     if given.fake_root_commands:
         enter_fakeroot(
             given.fakeroot,
@@ -79,6 +78,8 @@ def run_as_root(given: Arguments, root: str, environment: Environment) -> None:
             environment.run(attribute, script, directory=root, image=given.image_name)
             return
         program = environment.write(attribute, script, directory="/")
+        nothing = os.path.join(environment.top, "empty")
+        os.mkdir(nothing)
         binds = [
             Bind(environment.top, recursive=False),
             Bind(given.store_dir),
@@ -89,7 +90,11 @@ def run_as_root(given: Arguments, root: str, environment: Environment) -> None:
             root, [*(bind.path for bind in binds), "/proc", "/sys"], attribute="enableFakechroot"
         ):
             status = call_in_chroot(
-                root, environment.command(program), binds=binds, attribute="enableFakechroot"
+                root,
+                environment.command(program),
+                # The root directory a second time, inside of itself, is a trap for find and rm.
+                binds=[*binds, Bind(root, source=nothing, recursive=False)],
+                attribute="enableFakechroot",
             )
         check(status, attribute=attribute, image=given.image_name)
     finally:
@@ -108,4 +113,5 @@ def pack(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
     if given.enable_fakechroot:
         top = os.path.dirname(root)
         exclude = [path.strip("/") for path in ("dev", "proc", "sys", given.store_dir, top)]
+    os.mkdir(out)
     write_layer(out, root, owner=owner, exclude=exclude)

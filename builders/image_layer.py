@@ -53,14 +53,10 @@ def main(argv: list[str]) -> None:
     build = arguments.load()
     given = build.arguments(Arguments)
     os.umask(0o022)
-    root = os.path.join(build.top, "root")
     environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
     if argv == [_SESSION]:
-        write_layer(build.out, run_as_root(given, build, environment), owner=None)
+        pack(run_as_root(given, build, environment), build.out, given, owner=None)
         return
-
-    os.mkdir(build.out)
-    write_metadata(build.out, given)
     if given.run_as_root is not None:
         enter_fakeroot(
             given.fakeroot,
@@ -68,14 +64,14 @@ def main(argv: list[str]) -> None:
             [given.python, "-I", "-B", given.library, "image_layer", _SESSION],
         )
         return
+    root = os.path.join(build.top, "root")
     os.mkdir(root, 0o755)
-    copier = copy_to(root, given)
+    copy_to(root, given)
     extra_commands(root, given, environment)
-    copier.finish()
-    write_layer(build.out, root, owner=owner_of(given.uid, given.gid))
+    pack(root, build.out, given, owner=Owner(given.uid, given.gid, named=True))
 
 
-def copy_to(root: str, given: Arguments) -> Copier:
+def copy_to(root: str, given: Arguments) -> None:
     """Copy copyToRoot, and the Nix database of its closure, into `root`."""
     copier = Copier(root, keep_dirlinks=given.keep_contents_dirlinks)
     for path in given.copy_to_root:
@@ -89,7 +85,7 @@ def copy_to(root: str, given: Arguments) -> Copier:
             time=MTIME,
             nix_store=given.nix_store,
         )
-    return copier
+    copier.finish()
 
 
 def extra_commands(root: str, given: Arguments, environment: Environment) -> None:
@@ -119,13 +115,12 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
         snapshot = Snapshot(root, base)
         if given.copy_to_root or given.include_nix_db:
             os.mkdir(copies, 0o755)
-            copy_to(copies, given).finish()
+            copy_to(copies, given)
             lay_over(copies, root, aside=os.path.join(build.top, "aside"))
         run_root_script(
             given.run_as_root or "",
             root,
             image=given.image_name,
-            top=build.top,
             shell=given.shell,
             path=given.root_path,
             store_dir=given.store_dir,
@@ -135,25 +130,18 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
     return layer
 
 
-def owner_of(uid: int, gid: int) -> Owner:
-    """Return an owner, with the only name that is the same everywhere."""
-    return Owner(
-        uid,
-        gid,
-        uname="root" if uid == 0 else "",
-        gname="root" if gid == 0 else "",
-    )
-
-
-def write_metadata(out: str, given: Arguments) -> None:
-    """Write what lies beside the layer."""
+def pack(root: str, out: str, given: Arguments, *, owner: Owner | None) -> None:
+    """Write the layer of `root`, and what lies beside it, to the output."""
     document = {
         "architecture": given.architecture,
         "config": given.config,
         "created": given.created,
         "os": "linux",
     }
+    # Not before the scripts are done: runAsRoot sees the store, and may change all that it sees.
+    os.mkdir(out)
     with open(os.path.join(out, "json"), "w", encoding="utf-8") as file:
         json.dump(document, file)
     with open(os.path.join(out, "VERSION"), "w", encoding="ascii") as file:
         file.write("1.0")
+    write_layer(out, root, owner=owner)

@@ -6,16 +6,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from builders import arguments
 from builders.closure.graph import Graph, read_graph
 from builders.closure.pipeline import read_pipeline
-from builders.console.errors import UserError
+from builders.console.errors import die
 from builders.image.archive import read_base_image
 from builders.image.config import config_on, planned_base
 from builders.image.layering import assign_layers, hash_layers
 from builders.image.plan import NOW, CustomisationLayer, Plan, StoreLayer
+
+_DATE_LENGTH: Final = len("1970-01-01T00:00:01+00:00")
+"""Of years with four digits, as ISO 8601 and the image configuration (RFC 3339) have them."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def make_plan(given: Arguments, *, out: str, jobs: int) -> Plan:
     graph = read_graph(given.closure)
     pipeline = given.layering_pipeline
     plan = Plan(
-        repo_tag=f"{given.image_name}:{given.tag or output_hash(out)}",
+        repo_tag=f"{given.image_name}:{output_hash(out) if given.tag is None else given.tag}",
         architecture=given.architecture,
         created=created,
         mtime=mtime if mtime == NOW else int(datetime.fromisoformat(mtime).timestamp()),
@@ -135,12 +138,13 @@ def parse_date(value: str, *, attribute: str, date: str) -> str:
         check=False,
         env={"LC_ALL": "C", "TZ": "UTC"},
     )
+    time = result.stdout.strip()
+    hint = 'give it as ISO 8601, like "2025-01-31T12:00:00Z", or as "now"'
     if result.returncode or not value.strip():
-        raise UserError(
-            f"{attribute} = {value!r} is no date",
-            hint='give it as ISO 8601, like "2025-01-31T12:00:00Z", or as "now"',
-        )
-    return result.stdout.strip()
+        die(f"{attribute} = {value!r} is no date", hint=hint)
+    if len(time) != _DATE_LENGTH:
+        die(f"{attribute} = {value!r} is {time}, which no image can have", hint=hint)
+    return time
 
 
 def output_hash(path: str) -> str:

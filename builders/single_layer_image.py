@@ -1,6 +1,7 @@
 """Builds the image of buildImage: the base image's layers, and one with all that is new."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,8 @@ from builders.image.image_file import write_image_file
 from builders.image.layer_files import open_base
 from builders.image.plan import CustomisationLayer, Plan
 from builders.image_plan import output_hash, parse_date
-from builders.rootfs.merged import MergedTree
-from builders.tar.closure_layer import Closure, end_of_entries, hash_closure_layer
+from builders.rootfs.merged import OPAQUE, WHITEOUT, MergedTree
+from builders.tar.closure_layer import Closure, hash_closure_layer, read_entries
 from builders.tar.tree_layer import MTIME
 from builders.tar.walk import walk
 
@@ -71,25 +72,43 @@ def make_layer(
 ) -> CustomisationLayer:
     """Return the layer: the tree, and the paths of `closure` that `lower` lacks."""
     path = os.path.join(given.layer, "layer.tar")
-    paths = [store_path for store_path in closure if not (lower and has(lower, store_path))]
+    present, offset = read_entries(path)
+    paths = [store_path for store_path in closure if not has(lower, store_path, present)]
     store = given.store_dir.strip("/")
     parents = []
-    if paths and not (lower and lower.find(store)):
+    if paths and not (lower and lower.find(store) and not is_deleted(store, present)):
         parts = store.split("/")
-        parents = ["/".join(parts[: number + 1]) for number in range(len(parts))]
+        above = ["/".join(parts[: number + 1]) for number in range(len(parts))]
+        # No name may be twice in a layer: Docker refuses to load it.
+        parents = [name for name in above if name not in present]
     appended = Closure(
         paths=tuple(paths),
         parents=tuple(parents),
-        offset=end_of_entries(path),
+        present=present,
+        offset=offset,
         mtime=MTIME,
     )
     digest, size = hash_closure_layer(path, appended)
     return CustomisationLayer(path=path, digest=digest, size=size, closure=appended)
 
 
-def has(lower: MergedTree, store_path: str) -> bool:
-    """Whether all files of the store path `store_path` are in `lower`."""
-    return all(lower.find(path.lstrip("/")) for path, _ in walk(store_path))
+def has(lower: MergedTree | None, store_path: str, present: Collection[str]) -> bool:
+    """Whether `lower` has all files of the store path, and the layer of `present` leaves it."""
+    return (
+        lower is not None
+        and all(lower.find(path.lstrip("/")) for path, _ in walk(store_path))
+        and not is_deleted(store_path.lstrip("/"), present)
+    )
+
+
+def is_deleted(name: str, present: Collection[str]) -> bool:
+    """Whether whiteouts among the names `present` of a layer delete `name` from lower ones."""
+    parts = name.split("/")
+    for number, part in enumerate(parts):
+        directory = "".join(f"{part}/" for part in parts[:number])
+        if f"{directory}{WHITEOUT}{part}" in present or f"{directory}{OPAQUE}" in present:
+            return True
+    return False
 
 
 def make_plan(
@@ -97,7 +116,7 @@ def make_plan(
 ) -> Plan:
     """Return the plan of the image."""
     return Plan(
-        repo_tag=f"{given.image_name}:{given.tag or output_hash(out)}",
+        repo_tag=f"{given.image_name}:{output_hash(out) if given.tag is None else given.tag}",
         architecture=given.architecture,
         created=parse_date(given.created, attribute="created", date=given.date),
         mtime=MTIME,

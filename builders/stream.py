@@ -7,10 +7,10 @@ Nothing but the image goes to stdout; it hashes nothing that the plan knows.
 
 import argparse
 import os
-import sys
 
 from builders.arguments import cores
 from builders.console.errors import die
+from builders.console.terminal import takes_output
 from builders.image.plan import from_json
 from builders.image.stream import stream_image
 
@@ -26,11 +26,11 @@ def main(arguments: list[str]) -> None:
         "-t", "--repo_tag", metavar="NAME:TAG", help="name and tag of the image, instead of its own"
     )
     given = parser.parse_args(arguments)
-    if os.isatty(sys.stdout.fileno()):
-        die(
-            "an image is not written to a terminal",
-            hint="pipe it into 'docker load', or redirect it to a file",
-        )
+    hint = "pipe it into 'docker load', or redirect it to a file"
+    if not takes_output(1):
+        die("standard output is closed", hint=hint)
+    if os.isatty(1):
+        die("an image is not written to a terminal", hint=hint)
     try:
         with open(given.plan, encoding="utf-8") as file:
             plan = from_json(file.read())
@@ -39,4 +39,4 @@ def main(arguments: list[str]) -> None:
             f"can't read the image plan {given.plan}: {error.strerror}",
             hint="build the image again",
         )
-    stream_image(plan, sys.stdout.fileno(), repo_tag=given.repo_tag, jobs=cores())
+    stream_image(plan, 1, repo_tag=given.repo_tag, jobs=cores())

@@ -10,6 +10,7 @@
   imageName,
   scripts,
   storePaths,
+  values,
 }:
 arguments.strict "buildImage" (
   {
@@ -49,22 +50,20 @@ arguments.strict "buildImage" (
       else
         lib.warn "in docker image ${name}: contents is deprecated; give copyToRoot instead, as it is or, for packages whose programs should be in /bin, as buildEnv { name = \"image-root\"; paths = [ … ]; pathsToLink = [ \"/bin\" ]; }" contents;
     attribute = if contents == null then "copyToRoot" else "contents";
-    rootContents =
-      if given == null then
-        [ ]
-      else
-        storePaths.list {
-          image = name;
-          inherit attribute;
-        } given;
+    at = attribute: {
+      image = name;
+      inherit attribute;
+    };
+    rootContents = storePaths.list (at attribute) given;
 
     common = {
-      inherit architecture created;
+      architecture = values.string (at "architecture") architecture;
+      created = values.date (at "created") created;
       image_name = fullName;
       config = if config == null then null else containerConfig.check name config;
       from_image = if fromImage == null then null else "${fromImage}";
-      from_image_name = fromImageName;
-      from_image_tag = fromImageTag;
+      from_image_name = values.stringOrNull (at "fromImageName") fromImageName;
+      from_image_tag = values.stringOrNull (at "fromImageTag") fromImageTag;
       store_dir = builtins.storeDir;
     };
 
@@ -76,14 +75,15 @@ arguments.strict "buildImage" (
           common
           // scripts.arguments { inherit includeNixDB; }
           // {
-            inherit gid uid;
+            uid = values.id (at "uid") uid;
+            gid = values.id (at "gid") gid;
             # What the script sees of it, and what the layer doesn't depend on else.
             from_image = if runAsRoot == null then null else common.from_image;
             copy_to_root = rootContents;
-            keep_contents_dirlinks = keepContentsDirlinks;
-            extra_commands = extraCommands;
-            run_as_root = runAsRoot;
-            include_nix_db = includeNixDB;
+            keep_contents_dirlinks = values.boolean (at "keepContentsDirlinks") keepContentsDirlinks;
+            extra_commands = values.script (at "extraCommands") extraCommands;
+            run_as_root = if runAsRoot == null then null else values.script (at "runAsRoot") runAsRoot;
+            include_nix_db = values.boolean (at "includeNixDB") includeNixDB;
             root_path = "${lib.makeBinPath [ buildPackages.coreutils ]}:/bin:/usr/bin:/sbin:/usr/sbin";
           };
       }
@@ -100,7 +100,7 @@ arguments.strict "buildImage" (
         common
         // compression.arguments
         // {
-          inherit tag;
+          tag = values.tag (at "tag") tag;
           layer = "${layer}";
           date = "${buildPackages.coreutils}/bin/date";
         };

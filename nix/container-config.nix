@@ -1,7 +1,11 @@
 # Checks `config`, the part of the image configuration that containers run with.
 # Source of the keys: OCI image specification, "Image Configuration", and Docker
 # image specification v1.3.0.
-{ lib, arguments }:
+{
+  lib,
+  arguments,
+  values,
+}:
 let
   listsOfStrings = [
     "Cmd"
@@ -39,9 +43,6 @@ let
     "User"
     "WorkingDir"
   ];
-
-  # What ends up as a string in JSON: derivations and paths do too.
-  isStringLike = value: lib.isString value || lib.isPath value || value ? outPath;
 in
 {
   # check :: imageName -> config -> config
@@ -55,7 +56,7 @@ in
         let
           value = config.${key} or null;
         in
-        value != null && !(lib.isList value && lib.all isStringLike value)
+        value != null && !(lib.isList value && lib.all values.isStringLike value)
       ) listsOfStrings;
       notASet = lib.filter (
         key:

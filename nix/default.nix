@@ -79,6 +79,7 @@ let
     imageName = callPackage ./image-name.nix { };
     scripts = callPackage ./scripts.nix { };
     storePaths = callPackage ./store-paths.nix { };
+    values = callPackage ./values.nix { };
   };
 
   dockerTools = {

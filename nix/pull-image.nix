@@ -6,7 +6,7 @@
   buildPackages,
   cacert,
   go,
-  storePaths,
+  values,
 }:
 let
   # Source: the grammar of distribution/reference, which skopeo reads names with.
@@ -14,7 +14,6 @@ let
   host = "([A-Za-z0-9.-]+|[[][0-9A-Fa-f:]+[]])(:[0-9]+)?";
   patterns = {
     name = "(${host}/)?${component}(/${component})*";
-    tag = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}";
     digest = "sha256:[0-9a-f]{64}";
   };
   matches = pattern: value: lib.isString value && builtins.match patterns.${pattern} value != null;
@@ -37,7 +36,7 @@ let
       where = "dockerTools.pullImage (image ${if lib.isString imageName then imageName else "?"})";
       must =
         attribute: value: what:
-        "${where}: ${attribute} must be ${what}, not ${storePaths.describe value}";
+        "${where}: ${attribute} must be ${what}, not ${values.describe value}";
       prefetch = "nix-prefetch-docker --image-name ${imageName} --image-tag TAG";
       aName = "a name such as \"nixos/nix\" or \"registry.example/group/app\", without a tag or digest";
     in
@@ -50,7 +49,7 @@ let
     assert lib.assertMsg (outputHash != imageDigest && "sha256:${outputHash}" != imageDigest)
       "${where}: the hash is the imageDigest, but it must be that of the file that is made of the image; '${prefetch}' prints both";
     assert lib.assertMsg (matches "name" finalImageName) (must "finalImageName" finalImageName aName);
-    assert lib.assertMsg (matches "tag" finalImageTag) (
+    assert lib.assertMsg (values.isTag finalImageTag) (
       must "finalImageTag" finalImageTag "a tag of letters, digits, '_', '.' and '-'"
     );
     assert lib.assertMsg (lib.isString os) (must "os" os "a string such as \"linux\"");

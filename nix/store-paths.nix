@@ -1,17 +1,6 @@
 # Attributes that are paths or lists of them: `contents`, `copyToRoot`, `fromImage`.
-{ lib }:
+{ lib, values }:
 rec {
-  # describe :: value -> string, for error messages
-  describe =
-    value:
-    {
-      int = "an int";
-      string = "the string \"${value}\"";
-      list = "a list";
-      set = "a set";
-    }
-    .${builtins.typeOf value} or "a ${builtins.typeOf value}";
-
   # What can be written into a derivation as a path of the store.
   isStorePath =
     value:
@@ -19,7 +8,8 @@ rec {
     || value ? outPath
     || (lib.isString value && lib.hasPrefix builtins.storeDir value);
 
-  # list :: { image, attribute } -> path, derivation, string or list of them -> [ string ]
+  # list :: { image, attribute } -> path, derivation, string, null, or lists of them -> [ string ]
+  # Nulls stand for nothing, so that `if … then pkgs.gdb else null` may be among them.
   list =
     { image, attribute }:
     value:
@@ -28,8 +18,8 @@ rec {
       if isStorePath item then
         "${item}"
       else
-        throw "in docker image ${image}: ${attribute} must be paths or derivations, not ${describe item}"
-    ) (lib.toList value);
+        throw "in docker image ${image}: ${attribute} must be paths or derivations, not ${values.describe item}"
+    ) (lib.filter (item: item != null) (lib.flatten value));
 
   # listOrFile :: { image, attribute } -> null, list, path or derivation -> null, list or string
   listOrFile =
@@ -40,5 +30,5 @@ rec {
     else if isStorePath value then
       "${value}"
     else
-      throw "in docker image ${image}: ${attribute} must be a list or a JSON file, not ${describe value}";
+      throw "in docker image ${image}: ${attribute} must be a list or a JSON file, not ${values.describe value}";
 }

@@ -10,6 +10,7 @@
   runtimeShell,
   scripts,
   storePaths,
+  values,
   writeText,
 }:
 let
@@ -45,29 +46,31 @@ arguments.strict "streamLayeredImage" (
     debug ? false,
   }@args:
   assert lib.assertMsg (lib.isInt maxLayers)
-    "in docker image ${name}: maxLayers must be a number, not ${storePaths.describe maxLayers}";
+    "in docker image ${name}: maxLayers must be a number, not ${values.describe maxLayers}";
   assert lib.assertMsg (maxLayers > 1)
     "in docker image ${name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
-  assert lib.assertMsg (lib.elem layering layerings)
-    "in docker image ${name}: layering must be one of: [${lib.concatStringsSep " " layerings}], not ${storePaths.describe layering}";
-  assert lib.assertMsg (layeringPipeline == null || !(args ? layering))
+  assert lib.assertMsg (layering == null || lib.elem layering layerings)
+    "in docker image ${name}: layering must be one of: [${lib.concatStringsSep " " layerings}], not ${values.describe layering}";
+  assert lib.assertMsg (layeringPipeline == null || args.layering or null == null)
     "in docker image ${name}: layering and layeringPipeline both say which store paths share a layer; leave out one of them";
   let
     baseName = imageName.baseName name;
     fullName = imageName.imageName name;
     storeDir = builtins.storeDir;
 
-    contentsList = storePaths.list {
+    at = attribute: {
       image = name;
-      attribute = "contents";
-    } contents;
+      inherit attribute;
+    };
 
+    contentsList = storePaths.list (at "contents") contents;
     checkedConfig = containerConfig.check name config;
+    checkedArchitecture = values.string (at "architecture") architecture;
 
     # Its references are the store paths that the configuration names.
     configFile = writeText "${baseName}-base.json" (
       builtins.toJSON {
-        inherit architecture;
+        architecture = checkedArchitecture;
         config = checkedConfig;
         os = "linux";
       }
@@ -80,10 +83,10 @@ arguments.strict "streamLayeredImage" (
         arguments = {
           image_name = name;
           contents = contentsList;
-          extra_commands = extraCommands;
-          fake_root_commands = fakeRootCommands;
-          enable_fakechroot = enableFakechroot;
-          include_nix_db = includeNixDB;
+          extra_commands = values.script (at "extraCommands") extraCommands;
+          fake_root_commands = values.script (at "fakeRootCommands") fakeRootCommands;
+          enable_fakechroot = values.boolean (at "enableFakechroot") enableFakechroot;
+          include_nix_db = values.boolean (at "includeNixDB") includeNixDB;
           store_dir = storeDir;
         }
         // scripts.arguments { inherit includeNixDB; };
@@ -105,25 +108,21 @@ arguments.strict "streamLayeredImage" (
         name = "${baseName}-conf.json";
         builder = "image_plan";
         arguments = {
-          inherit
-            architecture
-            created
-            gid
-            gname
-            mtime
-            tag
-            uid
-            uname
-            ;
+          architecture = checkedArchitecture;
+          created = values.date (at "created") created;
+          mtime = values.date (at "mtime") mtime;
+          uid = values.id (at "uid") uid;
+          gid = values.id (at "gid") gid;
+          uname = values.string (at "uname") uname;
+          gname = values.string (at "gname") gname;
+          tag = values.tag (at "tag") tag;
           image_name = fullName;
           from_image = if fromImage == null then null else "${fromImage}";
           config = checkedConfig;
           max_layers = maxLayers;
-          inherit debug layering;
-          layering_pipeline = storePaths.listOrFile {
-            image = name;
-            attribute = "layeringPipeline";
-          } layeringPipeline;
+          debug = values.boolean (at "debug") debug;
+          layering = if layering == null then lib.head layerings else layering;
+          layering_pipeline = storePaths.listOrFile (at "layeringPipeline") layeringPipeline;
           store_dir = storeDir;
           customisation_layer = "${customisationLayer}";
           exclude = map toString roots;

@@ -63,9 +63,11 @@ class Snapshot:
         try:
             _Difference(self._root, layer, self._base, self._facts).move()
         except OSError as error:
-            name = os.path.relpath(os.fsdecode(error.filename or layer), layer)
+            name = os.fsdecode(error.filename or layer)
+            for directory in (self._root, layer):
+                name = name.removeprefix(directory)
             raise UserError(
-                f"can't put /{name} into a layer: {error.strerror}", hint="leave it out"
+                f"can't put {name or '/'} into a layer: {error.strerror}", hint="leave it out"
             ) from None
 
 
@@ -103,6 +105,7 @@ class _Difference:
                 before = self._facts_before[path]
                 if node.children is not None and stat.S_ISDIR(facts.mode):
                     stays = True
+                    _let_in(at(self._root, path), facts.mode)
                     below.append((path, node))
                     if facts.visible != before.visible:
                         self._make(path)
@@ -166,13 +169,24 @@ class _Difference:
 
 
 def _names(root: str, path: str) -> Iterator[str]:
-    """Yield `path` and all that is below it."""
+    """Yield `path` and all that is below it, and see to it that it can be moved and read."""
     pending = [path]
     while pending:
         name = pending.pop()
         yield name
-        if stat.S_ISDIR(os.lstat(at(root, name)).st_mode):
+        mode = os.lstat(at(root, name)).st_mode
+        _let_in(at(root, name), mode)
+        if stat.S_ISDIR(mode):
             pending += [f"{name}/{entry}" for entry in os.listdir(at(root, name))]
+
+
+def _let_in(path: str, mode: int) -> None:
+    """See to it that the file at `path`, of the given mode, can be read and moved."""
+    needed = 0o700 if stat.S_ISDIR(mode) else 0o400
+    if mode & needed != needed and not stat.S_ISLNK(mode):
+        # fakeroot remembers the mode, and gives the file on the disk more. It could not where a
+        # static program set the mode, or a mask like 0777.
+        os.chmod(path, stat.S_IMODE(mode))
 
 
 def _facts(path: str) -> _Facts:

@@ -13,19 +13,18 @@ import stat
 from typing import Final
 
 from builders.console.errors import UserError, die, warn
+from builders.rootfs.inside import follow
 
 _WRITABLE: Final = 0o200
 _ROOT_WRITABLE: Final = 0o220
 """What the reference adds to the root of a layer, and leaves there."""
-_MOST_LINKS: Final = 40
-"""As many as the kernel follows in one name (path_resolution(7))."""
 
 
 class Copier:
     """Copies trees into the directory `root`, one over the other.
 
     `keep_dirlinks` is rsync's -K, else it is -k. Directories stay writable until `finish`, since
-    later trees and scripts add to them; the root itself stays so.
+    later trees add to them; the root itself stays so.
     """
 
     def __init__(self, root: str, *, keep_dirlinks: bool) -> None:
@@ -48,14 +47,9 @@ class Copier:
             self._entry(source, os.path.join(self._root, os.path.basename(source)))
 
     def finish(self) -> None:
-        """Give directories the modes of their trees, but where a script changed them."""
+        """Give directories the modes of their trees."""
         for path, mode in reversed(self._modes.items()):
-            try:
-                status = os.lstat(path)
-            except FileNotFoundError:
-                continue
-            if stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == mode | _WRITABLE:
-                os.chmod(path, mode)
+            os.chmod(path, mode)
 
     def _directory(self, source: str, target: str) -> None:
         """Copy what is in `source` into the existing directory `target`."""
@@ -74,7 +68,7 @@ class Copier:
             with os.scandir(here) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     path = os.path.join(there, entry.name)
-                    if not entry.is_dir(follow_symlinks=not self._keep_dirlinks):
+                    if not self._is_directory(entry):
                         self._entry(entry.path, path)
                         continue
                     below = entry.stat()
@@ -85,6 +79,14 @@ class Copier:
                             hint="remove that link, or set keepContentsDirlinks = true",
                         )
                     pending.append((entry.path, self._make(path, entry.path), above | {identity}))
+
+    def _is_directory(self, entry: "os.DirEntry[str]") -> bool:
+        """Whether `entry` is copied as a directory."""
+        try:
+            return entry.is_dir(follow_symlinks=not self._keep_dirlinks)
+        except OSError:
+            # A symlink that leads in a circle, or through what is no directory.
+            return False
 
     def _make(self, path: str, source: str) -> str:
         """Make the directory `path` where it is missing; return where it really is."""
@@ -97,7 +99,9 @@ class Copier:
         if stat.S_ISDIR(mode):
             return path
         if stat.S_ISLNK(mode) and self._keep_dirlinks:
-            real = self._inside(path)
+            real = follow(self._root, path)
+            if real is None:
+                die(f"copyToRoot: the symlink {path} leads in a circle", hint="leave it out")
             if os.path.isdir(real):
                 return real
         self._warn_replaced(path, source, "as a directory")
@@ -105,31 +109,6 @@ class Copier:
         os.mkdir(path)
         self._origin[path] = source
         return path
-
-    def _inside(self, path: str) -> str:
-        """Return where `path` leads to, every symlink taken as one inside of the image."""
-        real = self._root
-        pending = os.path.relpath(path, self._root).split("/")[::-1]
-        links = 0
-        while pending:
-            name = pending.pop()
-            if name in ("", "."):
-                continue
-            if name == "..":
-                real = os.path.dirname(real) if real != self._root else real
-                continue
-            step = os.path.join(real, name)
-            if not os.path.islink(step):
-                real = step
-                continue
-            links += 1
-            if links > _MOST_LINKS:
-                die(f"copyToRoot: the symlink {path} leads in a circle", hint="leave it out")
-            target = os.readlink(step)
-            if target.startswith("/"):
-                real = self._root
-            pending += target.split("/")[::-1]
-        return real
 
     def _entry(self, source: str, path: str) -> None:
         """Copy what is no directory, in place of what is there."""

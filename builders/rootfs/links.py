@@ -2,21 +2,29 @@
 
 What X11's lndir does, and with it nixpkgs' symlinkJoin: directories are made
 anew, files become absolute symlinks to the store, symlinks are copied as they
-are, and of two trees that bring the same file the first one wins.
+are, and of two trees that bring the same file the first one wins. Source: the
+manual page lndir(1).
 """
 
 import os
 import stat
+from typing import Final
 
-from builders.console.errors import die
+from builders.console.errors import die, warn
+from builders.rootfs.inside import follow
 
-_DIRECTORY_MODE = 0o755
+_DIRECTORY_MODE: Final = 0o755
+_LEFT_OUT: Final = frozenset({"BitKeeper", "CVS", "CVS.adm", "RCS", "SCCS", ".svn"})
+"""Directories that lndir takes for those of a version control system."""
 
 
-def link_tree(source: str, root: str) -> None:
+def link_tree(source: str, root: str, *, store_dir: str) -> None:
     """Link all files of the directory `source` into the directory `root`.
 
-    Raises `UserError` where `source` is no directory.
+    Where an earlier tree brought a symlink to a directory and this one brings a directory of that
+    name, its files go where the link leads in the image, or, where that is in the store, a
+    directory with the files of both takes the link's place. Raises `UserError` where
+    `source` is no directory.
     """
     if not os.path.isdir(source):
         what = "is a file" if os.path.lexists(source) else "does not exist"
@@ -28,33 +36,69 @@ def link_tree(source: str, root: str) -> None:
     pending = [(source, root)]
     while pending:
         here, there = pending.pop()
-        with os.scandir(here) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                target = os.path.join(there, entry.name)
-                if entry.is_dir(follow_symlinks=False):
-                    if _make_directory(target):
-                        pending.append((entry.path, target))
-                elif not os.path.lexists(target):
+        for entry in _entries(here):
+            target = os.path.join(there, entry.name)
+            is_directory = entry.is_dir(follow_symlinks=False)
+            if entry.name.endswith("~") or (is_directory and entry.name in _LEFT_OUT):
+                warn(f"contents: {entry.path} stays out of the image, as lndir leaves it out")
+            elif not is_directory:
+                if not os.path.lexists(target):
                     link = os.readlink(entry.path) if entry.is_symlink() else entry.path
                     os.symlink(link, target)
+            elif directory := _directory(target, root, store_dir):
+                pending.append((entry.path, directory))
+            else:
+                warn(
+                    f"contents: {entry.path} is a directory, but an earlier tree brings "
+                    f"/{os.path.relpath(target, root)} as a link to something else; "
+                    "what is in the directory stays out of the image"
+                )
 
 
-def _make_directory(path: str) -> bool:
-    """Make the directory `path` where it is missing; return whether it is one now."""
+def _directory(path: str, root: str, store_dir: str) -> str | None:
+    """Return the directory that `path` is or leads to, made where it is missing."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         os.mkdir(path, _DIRECTORY_MODE)
-        return True
+        return path
     if stat.S_ISDIR(mode):
-        return True
-    if not os.path.isdir(path):
-        return False
-    # An earlier tree brought a symlink to a directory where this one brings a
-    # directory. lndir would write through the symlink into the store, and fail;
-    # a directory with the links of both is what was meant.
-    origin = os.path.realpath(path)
+        return path
+    real = follow(root, path)
+    if real is None:
+        return None
+    if os.path.isdir(real):
+        return real
+    if not f"{real}/".startswith(f"{root}{store_dir}/"):
+        try:
+            os.makedirs(real, _DIRECTORY_MODE)
+        except (FileExistsError, NotADirectoryError):
+            return None
+        return real
+    origin = os.path.realpath(real[len(root) :])
+    if not origin.startswith(f"{store_dir}/") or not os.path.isdir(origin):
+        return None
     os.unlink(path)
     os.mkdir(path, _DIRECTORY_MODE)
-    link_tree(origin, path)
-    return True
+    _link_all(origin, path)
+    return path
+
+
+def _link_all(source: str, target: str) -> None:
+    """Link all files of the directory `source` into the new directory `target`."""
+    pending = [(source, target)]
+    while pending:
+        here, there = pending.pop()
+        for entry in _entries(here):
+            path = os.path.join(there, entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                os.mkdir(path, _DIRECTORY_MODE)
+                pending.append((entry.path, path))
+            else:
+                # A relative symlink, too, leads only from where it is to where it is meant to.
+                os.symlink(entry.path, path)
+
+
+def _entries(directory: str) -> list["os.DirEntry[str]"]:
+    with os.scandir(directory) as entries:
+        return sorted(entries, key=lambda entry: entry.name)

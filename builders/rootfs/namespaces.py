@@ -1,13 +1,17 @@
-"""Namespaces and mounts with plain system calls: a chroot that needs no privileges.
+"""Namespaces and mounts with plain system calls: a chroot that needs no privileges, and its kin.
 
-Sources: user_namespaces(7), pid_namespaces(7), mount(2), linux/sched.h and
-linux/mount.h for the constants.
+Sources: user_namespaces(7), pid_namespaces(7), mount(2), capabilities(7), capset(2), prctl(2);
+linux/sched.h, linux/mount.h, linux/capability.h and linux/prctl.h for the constants.
 """
 
 import ctypes
 import os
+import signal
+import struct
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +24,10 @@ CLONE_NEWNET: Final = 0x40000000
 MS_BIND: Final = 0x1000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x40000
+PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_RAISE: Final = 2
+_CAP_DAC_OVERRIDE: Final = 1
+_LINUX_CAPABILITY_VERSION_3: Final = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -28,11 +36,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Bind:
     """A directory that shows up in the chroot under the same name.
 
-    `recursive` brings along what is mounted below it.
+    `recursive` brings along what is mounted below it. With `source`, that directory shows up
+    there instead.
     """
 
     path: str
     recursive: bool = True
+    source: str | None = None
 
 
 def call_in_chroot(
@@ -42,6 +52,7 @@ def call_in_chroot(
     binds: Sequence[Bind],
     attribute: str,
     network: bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> int:
     """Run `command` as root of a chroot at `root`; return its exit status.
 
@@ -49,7 +60,7 @@ def call_in_chroot(
     command runs: everything happens in user, mount and pid namespaces that end
     with it. The directories to mount on must exist. The ipc namespace stays
     shared, since fakeroot talks to its daemon through System V message queues. The network is the
-    build's, or none.
+    build's, or none; `environment` comes over the build's.
 
     Raises `UserError`, which names `attribute`, where the system allows no user namespaces.
     """
@@ -61,7 +72,7 @@ def call_in_chroot(
         os.close(reader)
         try:
             _become_root_of_namespaces(0 if network else CLONE_NEWNET)
-            _in_child(root, command, binds)
+            _in_child(root, command, binds, {**os.environ, **(environment or {})})
         except OSError as error:
             os.write(writer, f"{error.filename or 'namespaces'}: {error.strerror}".encode())
         finally:
@@ -80,23 +91,69 @@ def call_in_chroot(
     return os.waitstatus_to_exitcode(status)
 
 
-def _become_root_of_namespaces(more: int) -> None:
+def call_past_modes(command: Sequence[str]) -> int:
+    """Run `command` as it is, but able to write where nothing but a mode forbids it.
+
+    A directory of mode 0555 takes new files, and its mode stays for the command to see and to
+    change. Where the system allows no user namespaces, `command` runs without that. Returns its
+    exit status. Source: capabilities(7), "Ambient capability set".
+    """
+    able = os.geteuid() != 0 and _can(_pass_modes)
+    return subprocess.call(command, preexec_fn=_pass_modes if able else None)
+
+
+def _can(change: Callable[[], None]) -> bool:
+    """Whether `change` works, which is tried in a process of its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with suppress(OSError):
+                change()
+                status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _pass_modes() -> None:
+    """Give CAP_DAC_OVERRIDE to this process and all programs that it starts."""
     uid, gid = _real_ids()
-    _unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | more)
-    # Without this an unprivileged process may not write its gid_map (user_namespaces(7)).
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/uid_map", f"0 {uid} 1")
-    _write("/proc/self/gid_map", f"0 {gid} 1")
+    _enter_namespaces(CLONE_NEWUSER, uid=uid, gid=gid)
+    header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)
+    # Effective, permitted and inheritable, for the capabilities below 32 and then the others.
+    data = struct.pack("=6I", *(3 * [1 << _CAP_DAC_OVERRIDE]), 0, 0, 0)
+    _check(_libc.capset(header, data), "capset")
+    raise_it = (PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+    _check(_libc.prctl(*map(ctypes.c_ulong, raise_it)), "prctl")
+
+
+def _become_root_of_namespaces(more: int) -> None:
+    _enter_namespaces(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | more, uid=0, gid=0)
     mount(None, "/", MS_REC | MS_PRIVATE)
 
 
-def _in_child(root: str, command: Sequence[str], binds: Sequence[Bind]) -> None:
+def _enter_namespaces(flags: int, *, uid: int, gid: int) -> None:
+    """Enter new namespaces, a user namespace among them, as the user `uid` and the group `gid`."""
+    real_uid, real_gid = _real_ids()
+    _check(_libc.unshare(flags), "unshare")
+    # Without this an unprivileged process may not write its gid_map (user_namespaces(7)).
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{uid} {real_uid} 1")
+    _write("/proc/self/gid_map", f"{gid} {real_gid} 1")
+
+
+def _in_child(
+    root: str, command: Sequence[str], binds: Sequence[Bind], environment: Mapping[str, str]
+) -> None:
     """Run `command` in a further child, since only children enter the new pid namespace."""
     # Innermost first: the build's directory holds the root, which must not be
     # bound into itself with the mounts that follow.
     for bind in sorted(binds, key=lambda bind: bind.recursive):
         mount(
-            bind.path,
+            bind.source or bind.path,
             root + bind.path,
             MS_BIND | (MS_REC if bind.recursive else 0),
         )
@@ -110,7 +167,10 @@ def _in_child(root: str, command: Sequence[str], binds: Sequence[Bind]) -> None:
             mount("/proc", proc, MS_BIND | MS_REC)
         os.chroot(root)
         os.chdir("/")
-        os.execv(command[0], list(command))
+        # Python ignores them, and what is started would, too.
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        os.execve(command[0], list(command), environment)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
@@ -125,15 +185,14 @@ def mount(source: str | None, target: str, flags: int, *, kind: str | None = Non
         ctypes.c_ulong(flags),
         None,
     )
+    _check(result, target)
+
+
+def _check(result: int, what: str) -> None:
+    """Raise the OSError, which names `what`, of a system call that returned `result`."""
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), target)
-
-
-def _unshare(flags: int) -> None:
-    if _libc.unshare(flags) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "unshare")
+        raise OSError(number, os.strerror(number), what)
 
 
 def _real_ids() -> tuple[int, int]:

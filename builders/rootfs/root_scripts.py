@@ -5,9 +5,8 @@ there for as long as it runs: the build's store paths, /dev, /proc and /sys.
 """
 
 import os
-import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from builders.console.errors import warn
@@ -17,29 +16,19 @@ from builders.rootfs.scripts import check, warn_of_static_programs
 
 _ATTRIBUTE: Final = "runAsRoot"
 
+_TEMPORARY_DIRECTORIES: Final = ("NIX_BUILD_TOP", "TEMP", "TEMPDIR", "TMP", "TMPDIR")
+"""Variables by which Nix names the build's directory."""
+
 
 def run_root_script(
-    text: str, root: str, *, image: str, top: str, shell: str, path: str, store_dir: str
+    text: str, root: str, *, image: str, shell: str, path: str, store_dir: str
 ) -> None:
     """Run the script `text` with the directory `root` as its root and working directory.
 
-    `top` is the build's directory, which `root` is in, `shell` bash and `path` the script's PATH;
-    the script has no network. Raises `UserError`, which names `image`, where it fails, or where the
-    system has no namespaces for it.
+    `shell` is bash, `path` the script's PATH; the script has no network. Raises `UserError`, which
+    names `image`, where it fails, or where the system has no namespaces for it.
     """
-    script = os.path.join(top, _ATTRIBUTE)
-    with open(script, "w", encoding="utf-8") as file:
-        file.write(text)
-    program = os.path.join(top, f".{_ATTRIBUTE}.sh")
-    with open(program, "w", encoding="utf-8") as file:
-        file.write(
-            f"export PATH={shlex.quote(path)} HOME=/root\ncd /\nset -e\n. {shlex.quote(script)}\n"
-        )
-    binds = [
-        Bind(top, recursive=False),
-        Bind("/dev"),
-        *([Bind("/sys")] if os.path.isdir("/sys") else []),
-    ]
+    binds = [Bind("/dev"), *([Bind("/sys")] if os.path.isdir("/sys") else [])]
     temporary = os.path.join(root, "tmp")
     if not os.path.lexists(temporary):
         os.mkdir(temporary)
@@ -50,17 +39,39 @@ def run_root_script(
         with (
             mountpoints(root, mounts, attribute=_ATTRIBUTE),
             _store(root, store_dir) as store,
+            _readable(text) as script,
         ):
+            # bash begins its complaints with the last argument and the line of what it evaluates.
+            program = f'eval "exec {script}<&-; $(</proc/self/fd/{script})"'
             status = call_in_chroot(
                 root,
-                [shell, "-e", program],
+                [shell, "-e", "-c", program, _ATTRIBUTE],
                 binds=[*binds, *store],
                 attribute=_ATTRIBUTE,
                 network=False,
+                # The build's directory is no part of what the script sees.
+                environment={
+                    **dict.fromkeys(_TEMPORARY_DIRECTORIES, "/tmp"),
+                    "PATH": path,
+                    "HOME": "/root",
+                    "PWD": "/",
+                },
             )
         check(status, attribute=_ATTRIBUTE, image=image)
     finally:
         warn_of_static_programs(text, path.split(":"), root=root, attribute=_ATTRIBUTE, image=image)
+
+
+@contextmanager
+def _readable(text: str) -> Iterator[int]:
+    """Give a file descriptor that `text` can be read from, whatever the root directory is."""
+    # Programs can't be given a text of any length as an argument.
+    file = os.memfd_create(_ATTRIBUTE, 0)
+    try:
+        os.write(file, text.encode())
+        yield file
+    finally:
+        os.close(file)
 
 
 def _warn_of_musl(root: str, image: str) -> None:
@@ -108,7 +119,9 @@ def _store(root: str, store_dir: str) -> Iterator[list[Bind]]:
         yield binds
     finally:
         for place in made:
-            if os.path.isdir(place) and not os.path.islink(place):
-                os.rmdir(place)
-            else:
-                os.unlink(place)
+            # A script may have moved the store away.
+            with suppress(FileNotFoundError):
+                if os.path.isdir(place) and not os.path.islink(place):
+                    os.rmdir(place)
+                else:
+                    os.unlink(place)

@@ -2,12 +2,12 @@
 
 import os
 import shlex
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from builders.console.errors import die, warn
 from builders.elf.static import static_programs
+from builders.rootfs.namespaces import call_past_modes
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Environment:
         return [self.shell, "-e", program]
 
     def run(self, attribute: str, text: str, *, directory: str, image: str) -> None:
-        """Run the script `text` of `attribute` in `directory`.
+        """Run the script `text` of `attribute` in `directory`, whatever modes say of what is there.
 
         Raises `UserError`, which names `image`, where it fails.
         """
         program = self.write(attribute, text, directory=directory)
-        check(subprocess.call(self.command(program)), attribute=attribute, image=image)
+        check(call_past_modes(self.command(program)), attribute=attribute, image=image)
 
 
 def check(status: int, *, attribute: str, image: str) -> None:

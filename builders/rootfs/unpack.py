@@ -23,6 +23,8 @@ _SPECIAL: Final = {
     FIFO: stat.S_IFIFO,
 }
 
+_SET_ID: Final = stat.S_ISUID | stat.S_ISGID
+
 _FIRST_TIME: Final = -(1 << 31)
 _LAST_TIME: Final = (1 << 34) - 1
 """What ext4 takes, in seconds since 1970. An archive may say anything."""
@@ -75,6 +77,10 @@ def _write(tree: MergedTree, place: Place, root: str) -> None:
     for name, value in node.xattrs:
         os.setxattr(path, name, value, follow_symlinks=False)
     if node.type not in (SYMLINK, DIRECTORY):
+        if node.mode & _SET_ID:
+            # Nix's sandbox refuses these bits. fakeroot remembers them all the same, but the file
+            # on the disk must be one that can be run.
+            os.chmod(path, node.mode & ~_SET_ID)
         os.chmod(path, node.mode)
     if node.type != DIRECTORY:
         _set_time(path, node.mtime)

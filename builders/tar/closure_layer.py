@@ -30,27 +30,34 @@ _STORE_MODE = 0o555
 class Closure:
     """Store `paths` that follow the first `offset` bytes of a tar.
 
-    `parents` are directories (without a leading slash) that come before them; every entry has the
-    time `mtime`, in seconds since 1970.
+    `parents` are directories that come before them; `present` is what the tar has and what does not
+    come again. Both are without a slash at the beginning. Every entry has the time `mtime`, in
+    seconds since 1970.
     """
 
     paths: tuple[str, ...]
     parents: tuple[str, ...]
+    present: frozenset[str]
     offset: int
     mtime: int
 
 
-def end_of_entries(path: str) -> int:
-    """Return the size in bytes of what comes before the end of the archive at `path`."""
+def read_entries(path: str) -> tuple[frozenset[str], int]:
+    """Return the names in the archive at `path`, and the size in bytes before its end.
+
+    Names are as in `builders.tar.reader.Member`.
+    """
+    names = set()
     end = 0
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         tape = Tape(FileRange(fd, 0, os.fstat(fd).st_size, what=path), what=path)
         for member in Scan(tape):
+            names.add(member.name)
             end = member.offset + member.size + padding(member.size)
     finally:
         os.close(fd)
-    return end
+    return frozenset(names), end
 
 
 def hash_closure_layer(path: str, closure: Closure) -> tuple[str, int]:
@@ -68,7 +75,7 @@ def write_closure_layer(sink: Sink, path: str, closure: Closure) -> int:
     size = closure.offset
     copy_file(sink, path, size, whole=False)
     for source, entry in _entries(closure):
-        header = gnu_header(entry)
+        header = gnu_header(entry, long_owner="root")
         sink.write(header)
         size += len(header)
         if entry.size:
@@ -95,11 +102,14 @@ def _entries(closure: Closure) -> Iterator[tuple[str, Entry]]:
     for parent in closure.parents:
         yield "", replace(root, name=f"./{parent}/")
     for path in closure.paths:
-        for source, status in walk(path):
+        # As `sort` puts lines, and not directory by directory.
+        for source, status in sorted(walk(path), key=lambda file: os.fsencode(file[0])):
             kind = type_of(status.st_mode)
             if kind is None:
                 continue
             name = source.lstrip("/")
+            if name in closure.present:
+                continue
             entry = replace(
                 root,
                 name=f"{name}/" if kind == DIRECTORY else name,

@@ -140,20 +140,20 @@ def pax_header(entry: Entry) -> bytes:
     return _extended(records) + block if records else block
 
 
-def gnu_header(entry: Entry) -> bytes:
+def gnu_header(entry: Entry, *, long_owner: str = "") -> bytes:
     """Return the header blocks of `entry` as GNU tar's --format=gnu has them.
 
     Names that don't fit precede the header as members of their own of type L
-    and K; numbers out of range are written in base 256. Extended attributes
-    have no place in this format.
+    and K, whose user and group have the name `long_owner`: root's, but for --numeric-owner.
+    Numbers out of range are written in base 256. Extended attributes have no place in this format.
     """
     name = entry.name.encode("utf-8", "surrogateescape")
     linkname = entry.linkname.encode("utf-8", "surrogateescape")
     blocks = b""
     if len(linkname) > _NAME_LENGTH:
-        blocks += _gnu_long(linkname, b"K")
+        blocks += _gnu_long(linkname, b"K", long_owner)
     if len(name) > _NAME_LENGTH:
-        blocks += _gnu_long(name, b"L")
+        blocks += _gnu_long(name, b"L", long_owner)
     return blocks + _finish(
         name[:_NAME_LENGTH].ljust(_NAME_LENGTH, b"\x00")
         + (b"%07o\x00" % (entry.mode & 0o7777))
@@ -241,7 +241,7 @@ def _gnu_number(value: int, length: int) -> bytes:
     return (b"\xff" if value < 0 else b"\x80") + raw
 
 
-def _gnu_long(value: bytes, kind: bytes) -> bytes:
+def _gnu_long(value: bytes, kind: bytes, owner: str) -> bytes:
     data = value + b"\x00"
     header = _finish(
         b"././@LongLink".ljust(_NAME_LENGTH, b"\x00")
@@ -253,5 +253,6 @@ def _gnu_long(value: bytes, kind: bytes) -> bytes:
         + kind
         + bytes(_NAME_LENGTH)
         + _GNU_MAGIC
+        + 2 * _field(owner, _OWNER_NAME_LENGTH)
     )
     return header + data + bytes(padding(len(data)))

@@ -114,22 +114,30 @@ def _groups(path: bytes) -> Iterator[Group]:
 def sorted_entries(directory: bytes) -> list["os.DirEntry[bytes]"]:
     """Return what is in `directory`, in the order of its names' code points.
 
-    Raises `UserError` where it can't be read: a layer that silently lacks a
-    file is worse than none.
+    Raises `UserError` as `list_entries` does.
     """
-    try:
-        with os.scandir(directory) as iterator:
-            entries = list(iterator)
-    except OSError as error:
-        raise UserError(
-            f"can't read the directory {os.fsdecode(directory)}: {error.strerror}",
-            hint="make it readable for the build user",
-        ) from None
+    entries = list_entries(directory)
     if len(entries) > 1:
         # Of ASCII, and of UTF-8, the bytes are in the order of the code points; not so of others.
         plain = all(entry.name.isascii() for entry in entries)
         entries.sort(key=_bytes if plain else _text)
     return entries
+
+
+def list_entries(directory: bytes) -> list["os.DirEntry[bytes]"]:
+    """Return what is in `directory`, in any order.
+
+    Raises `UserError` where it can't be read: a layer that silently lacks a
+    file is worse than none.
+    """
+    try:
+        with os.scandir(directory) as iterator:
+            return list(iterator)
+    except OSError as error:
+        raise UserError(
+            f"can't read the directory {os.fsdecode(directory)}: {error.strerror}",
+            hint="make it readable for the build user",
+        ) from None
 
 
 def _bytes(entry: "os.DirEntry[bytes]") -> bytes:

@@ -16,6 +16,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from builders.console.errors import die, warn
@@ -41,12 +42,25 @@ IGNORED_XATTRS = ("security.selinux",)
 
 @dataclass(frozen=True)
 class Owner:
-    """Owner of every entry of a layer, in place of what the files have."""
+    """Owner of every entry of a layer, in place of what the files have.
+
+    Where `named`, the names stand there, too, as without GNU tar's --numeric-owner: of those that
+    are the same everywhere, so root's.
+    """
 
     uid: int
     gid: int
-    uname: str = ""
-    gname: str = ""
+    named: bool = False
+
+    @property
+    def uname(self) -> str:
+        """The user's name, or nothing."""
+        return "root" if self.named and self.uid == 0 else ""
+
+    @property
+    def gname(self) -> str:
+        """The group's name, or nothing."""
+        return "root" if self.named and self.gid == 0 else ""
 
 
 def write_layer(
@@ -81,7 +95,9 @@ def write_tree_layer(
     leading slash) that stay out, with all that is below them.
     """
     entries = list(_entries(root, mtime, owner, frozenset(exclude)))
-    header: Callable[[Entry], bytes] = gnu_header
+    header: Callable[[Entry], bytes] = partial(
+        gnu_header, long_owner="root" if owner and owner.named else ""
+    )
     if any(entry.xattrs for _, entry in entries):
         header = pax_header
     size = 0
@@ -116,7 +132,7 @@ def _entries(
             uname=owner.uname if owner else "",
             gname=owner.gname if owner else "",
             mtime=mtime,
-            xattrs=xattrs_of(path),
+            xattrs=xattrs_of(path) if owner is None else _authors_xattrs(path),
         )
         if kind == REGULAR:
             entry = replace(entry, size=status.st_size)
@@ -125,6 +141,18 @@ def _entries(
         elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
             entry = replace(entry, device=(os.major(status.st_rdev), os.minor(status.st_rdev)))
         yield path, entry
+
+
+def _authors_xattrs(path: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the extended attributes of `path` that can only be of the image's author.
+
+    Outside of a fakeroot session the host shows its own: lists of who has access, say.
+    """
+    return tuple(
+        (name, value)
+        for name, value in xattrs_of(path)
+        if name == "security.capability" or name.startswith("user.")
+    )
 
 
 def xattrs_of(path: str) -> tuple[tuple[str, bytes], ...]:

@@ -1,10 +1,10 @@
-"""Walking a tree in the order of an archive."""
+"""Walking a tree in the order that GNU tar puts it into an archive with --sort=name."""
 
 import os
 import stat
 from collections.abc import Callable, Iterator
 
-from builders.tar.store_layer import sorted_entries
+from builders.tar.store_layer import list_entries
 
 
 def walk(
@@ -20,7 +20,7 @@ def walk(
     if not stat.S_ISDIR(status.st_mode):
         return
     # A stack of iterators rather than recursion: how deep it goes is the author's choice.
-    stack = [iter(sorted_entries(os.fsencode(path)))]
+    stack = [iter(_sorted(os.fsencode(path)))]
     while stack:
         for entry in stack[-1]:
             name = os.fsdecode(entry.path)
@@ -28,7 +28,11 @@ def walk(
                 continue
             yield name, entry.stat(follow_symlinks=False)
             if entry.is_dir(follow_symlinks=False):
-                stack.append(iter(sorted_entries(entry.path)))
+                stack.append(iter(_sorted(entry.path)))
                 break
         else:
             stack.pop()
+
+
+def _sorted(directory: bytes) -> list["os.DirEntry[bytes]"]:
+    return sorted(list_entries(directory), key=lambda entry: entry.name)

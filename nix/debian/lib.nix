@@ -196,6 +196,7 @@ let
         start = stringLength text - stringLength suffix;
       in
       start >= 0 && substring start (stringLength text) text == suffix;
+    toIntBase10 = text: builtins.fromJSON (head (match "0*([0-9]+)" text));
     hasInfix = infix: text: match ".*${lib.escapeRegex infix}.*" "${text}" != null;
     removePrefix =
       prefix: text:

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from tests.engine.engines import Docker
-from tests.nix.images import build
+from tests.nix.images import build, closure
 from tests.unit.archives import directory, layer_of, link_to, member, plain_members, symlink, tar
 
 SHOW = """
@@ -185,3 +185,18 @@ def test_an_image_that_docker_saved_is_a_base_for_root_scripts(docker: Docker, b
     assert "/opt/one" not in seen
     assert seen["/opt/two"] == BASE_FILES["/opt/two"]
     assert seen["/opt/second"][3] == "second\n"
+
+
+def test_nix_runs_on_the_database_of_the_image(docker: Docker):
+    image = docker.load(
+        build(
+            """buildImageWithNixDb {
+              name = "nix"; tag = "1"; copyToRoot = [ pkgs.nix bash ];
+              config.Env = [ "USER=nobody" "NIX_REMOTE=" "HOME=/root" ];
+            }"""
+        )
+    )
+    nix_path = build("pkgs.nix")
+    docker.run(image, "/bin/nix-store", "--verify", "--check-contents")
+    closure_there = docker.run(image, "/bin/nix-store", "-qR", str(nix_path)).stdout.split()
+    assert set(closure_there) == closure(nix_path)

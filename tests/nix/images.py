@@ -118,7 +118,11 @@ class Image:
         """Members of a layer by name, without leading and trailing punctuation of paths."""
         data = self.members[self.manifest["Layers"][number]]
         with tarfile.open(fileobj=io.BytesIO(data)) as layer:
-            return {member.name.removeprefix("./").strip("/"): member for member in layer}
+            members = list(layer)
+        files = {member.name.removeprefix("./").strip("/"): member for member in members}
+        # Docker loads no layer in which a name comes twice.
+        assert len(files) == len(members)
+        return files
 
     def file(self, number: int, name: str) -> bytes:
         """Content of a file in a layer."""

@@ -2,6 +2,7 @@
 
 import datetime
 import stat
+import subprocess
 import tarfile
 
 import pytest
@@ -133,6 +134,69 @@ def test_extra_commands_may_change_what_was_copied():
     assert stat.S_IMODE(files["d"].mode) == 0o555
 
 
+def test_modes_that_extra_commands_give_stay():
+    image = archive(
+        f"""buildImage {{
+          name = "app"; copyToRoot = {tree("t", **{"d/f": "f", "e/f": "f", "g/f": "f"})};
+          extraCommands = "chmod u+w d; echo new > d/new; chmod 755 e; echo new > g/new";
+        }}"""
+    )
+    modes = {name: oct(stat.S_IMODE(image.layer(0)[name].mode)) for name in "deg"}
+    assert modes == {"d": "0o755", "e": "0o755", "g": "0o555"}
+
+
+def test_the_layer_is_what_gnu_tar_makes(tmp_path):
+    """With the closure in the order of its lines, which is not that of its directories."""
+    odd = "(runCommand \"odd\" { } ''mkdir -p $out/a/b; touch $out/a/b/c $out/a-b $out/a.b'')"
+    script = f"mkdir -p etc nix/var; echo ${{{odd}}} ${{hello}} > etc/paths"
+    expression = f'buildImage {{ name = "app"; uid = 12; extraCommands = "{script}"; }}'
+    image = archive(expression)
+    layer = build(f"({expression}).layer")
+    expected = tmp_path / "layer.tar"
+    expected.write_bytes((layer / "layer.tar").read_bytes())
+    expected.chmod(0o644)
+    (tmp_path / "nix/store").mkdir(parents=True)
+    (tmp_path / "nix/store").chmod(0o555)
+    files = [
+        path
+        for top in closure(layer) - {str(layer)}
+        for path in subprocess.run(
+            ["find", top], check=True, capture_output=True, text=True
+        ).stdout.splitlines()
+    ]
+    names = "\n".join(["./nix/store", *sorted(files, key=str.encode)]) + "\n"
+    subprocess.run(
+        [
+            *("tar", "-rf", expected, "--format=gnu", "--hard-dereference", "--mtime=@315532800"),
+            *("--owner=root:0", "--group=root:0", "--no-recursion", "--verbatim-files-from"),
+            *("--files-from", "-"),
+        ],
+        input=names,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )
+    assert image.members[image.manifest["Layers"][0]] == expected.read_bytes()
+
+
+def test_a_store_path_that_was_copied_does_not_come_again():
+    text = build('writeTextDir "a" "b"')
+    image = archive(
+        """buildImage {
+          name = "app";
+          copyToRoot = runCommand "x" { } ''
+            mkdir -p $out/nix/store; cp -r ${writeTextDir "a" "b"} $out/nix/store/
+          '';
+          extraCommands = "chmod -R u+w nix; chmod 700 nix/store; rm nix/store/*/a";
+        }"""
+    )
+    files = image.layer(0)
+    # What is not there is added; what is there stays as it is.
+    assert files[f"{text}/a".strip("/")].mode == 0o444
+    assert files["nix/store"].mode == 0o700
+
+
 def test_symlinks_to_directories_become_directories_or_stay():
     script = "mkdir -p $out/real; echo x > $out/real/f; ln -s real $out/l"
     linked = f"(runCommand \"linked\" {{ }} ''{script}'')"
@@ -255,6 +319,90 @@ def test_files_that_a_root_script_only_touches_stay_out(tmp_path):
     assert set(image.layer(1)) == {".", "b", "tmp"}
 
 
+def test_a_root_script_may_use_any_directory_and_walk_over_all():
+    """The build's directory is none of the image's, and its root is nowhere a second time."""
+    base = 'buildImage { name = "base"; extraCommands = "mkdir build; echo b > build/file"; }'
+    image = archive(
+        f"""buildImage {{
+          name = "app"; fromImage = {base};
+          runAsRoot = ''
+            [ "$(cat /build/file)" = b ]
+            rm -r /build
+            mkdir -p /build/root /build/layer
+            echo x > "$(mktemp -d)/left"
+            ${{pkgs.findutils}}/bin/find / -xdev -name nothing
+            chmod -R g+w / || true
+          '';
+        }}"""
+    )
+    files = image.layer(1)
+    assert {"build/.wh.file", "build/root", "build/layer"} <= set(files)
+    assert [name for name in files if name.startswith("tmp/") and name.endswith("/left")]
+
+
+def test_a_root_script_can_run_setuid_programs_of_the_base_image():
+    base = """buildImage {
+      name = "base"; runAsRoot = "cp ${coreutils}/bin/id /id; chmod 4755 /id; chmod 6711 /id";
+      config.Env = [ "KEEP=${coreutils}" ];
+    }"""
+    image = archive(
+        f'buildImage {{ name = "app"; fromImage = {base}; runAsRoot = "/id -u > /uid"; }}'
+    )
+    assert image.file(1, "uid") == b"0\n"
+    assert "id" not in image.layer(1)
+
+
+def test_directories_that_nobody_may_enter_are_in_the_layer():
+    image = archive(
+        """buildImage {
+          name = "app";
+          runAsRoot = "umask 0777; mkdir /a; mkdir /a/b; echo x > /a/b/c; umask 022; echo y > /a/d";
+        }"""
+    )
+    assert {name: image.layer(0)[name].mode for name in ("a", "a/b", "a/b/c", "a/d")} == {
+        "a": 0,
+        "a/b": 0,
+        "a/b/c": 0,
+        "a/d": 0o644,
+    }
+    assert image.file(0, "a/b/c") == b"x\n"
+
+
+def test_what_a_root_script_deletes_and_the_image_needs_comes_again():
+    command = 'config.Cmd = [ "${hello}/bin/hello" ];'
+    base = f'buildImage {{ name = "base"; copyToRoot = hello; {command} }}'
+    image = archive(
+        f"""buildImage {{
+          name = "app"; fromImage = {base}; {command}
+          runAsRoot = "rm -rf /nix/store/*-hello-2.10";
+        }}"""
+    )
+    hello = str(build("hello")).strip("/")
+    files = image.layer(1)
+    assert f"nix/store/.wh.{hello.rpartition('/')[2]}" in files
+    assert f"{hello}/bin/hello" in files
+
+
+def test_a_root_script_longer_than_an_argument_may_be():
+    image = archive(
+        """buildImage { name = "app"; runAsRoot = ''
+          ${lib.concatStrings (lib.genList (number: ": ${toString number}\n") 20000)}
+          echo $0 > /done
+        ''; }"""
+    )
+    assert image.file(0, "done") == b"runAsRoot\n"
+
+
+def test_programs_of_a_root_script_end_when_nobody_reads():
+    log = build_log(
+        """(buildImage { name = "app"; runAsRoot = ''
+          bash=${bash}/bin/bash
+          $bash -c 'while :; do echo y; done' | head -n 1
+        ''; }).layer"""
+    )
+    assert "Broken pipe" not in log
+
+
 def test_nix_database_of_copy_to_root():
     image = archive('buildImageWithNixDb { name = "app"; copyToRoot = hello; }')
     assert "nix/var/nix/db/db.sqlite" in image.layer(0)
@@ -278,13 +426,28 @@ def test_two_builds_give_the_same_bytes(arguments):
     build(image, "--check")
 
 
+def test_values_that_nix_turns_into_strings():
+    image = archive(
+        """buildImage {
+          name = "app"; uid = "12"; gid = "034";
+          copyToRoot = [ null [ hello [ ] ] (writeTextDir "a" "") ];
+        }"""
+    )
+    assert (image.layer(0)["a"].uid, image.layer(0)["a"].gid) == (12, 34)
+    assert "bin/hello" in image.layer(0)
+
+
 # Bad input
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("copyToRoot = 4;", "copyToRoot must be paths or derivations, not an int"),
+        ("copyToRoot = 4;", "copyToRoot must be paths or derivations, not the number 4"),
+        ("created = 5;", "created must be a string: a date such as"),
+        ('uid = "x";', "uid must be a number from 0 on, not the string"),
+        ("runAsRoot = [ ];", "runAsRoot must be a string of shell commands, not a list"),
+        ('tag = "a b";', "tag must be null, or a tag of letters"),
         ('copyToRoot = [ "x" ];', "copyToRoot must be paths or derivations"),
         ("contents = hello; copyToRoot = hello;", "contents and copyToRoot are both given"),
         ('config.Cmd = "x";', "config.Cmd must be a list of strings"),
@@ -312,6 +475,7 @@ def test_contents_is_deprecated():
     ("arguments", "expected"),
     [
         ('created = "soonish";', "created = 'soonish' is no date"),
+        ('created = "@253402300800";', "is 10000-01-01T00:00:00+00:00, which no image can have"),
         ('runAsRoot = "true\\nfalse\\ntrue";', "runAsRoot failed with exit code 1"),
         ('runAsRoot = "exit 7";', "runAsRoot failed with exit code 7"),
         ('extraCommands = "exit 8";', "extraCommands failed with exit code 8"),

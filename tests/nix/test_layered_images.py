@@ -532,15 +532,27 @@ def test_nothing_but_the_image_goes_to_stdout():
     [
         ("maxLayers = 1;", "maxLayers must be greater than 1 (current value: 1)"),
         ('maxLayers = "9";', "maxLayers must be a number"),
-        ("contents = [ 4 ];", "contents must be paths or derivations, not an int"),
+        ("contents = [ 4 ];", "contents must be paths or derivations, not the number 4"),
         ('contents = [ "relative" ];', "contents must be paths or derivations"),
         ('config.Cmd = "/bin/sh";', "config.Cmd must be a list of strings, not a string"),
         ("config.Entrypoint = [ 1 ];", "config.Entrypoint must be a list of strings"),
         ('config.Env = { A = "1"; };', "config.Env must be a list of strings, not a set"),
         ('config = "x";', "config must be an attribute set"),
         ('layering = "weight";', "layering must be one of: [popularity size], not the string"),
-        ("layeringPipeline = 4;", "layeringPipeline must be a list or a JSON file, not an int"),
+        (
+            "layeringPipeline = 4;",
+            "layeringPipeline must be a list or a JSON file, not the number 4",
+        ),
         ('layering = "size"; layeringPipeline = [ ];', "leave out one of them"),
+        ("mtime = 0;", "mtime must be a string: a date such as"),
+        ("uid = 1.5;", "uid must be a number from 0 on, not a float"),
+        ("gid = -1;", "gid must be a number from 0 on, not the number -1"),
+        ("uname = null;", "uname must be a string, not null"),
+        ('tag = "";', "tag must be null, or a tag of letters"),
+        ("architecture = 386;", "architecture must be a string, not the number 386"),
+        ("extraCommands = [ ];", "extraCommands must be a string of shell commands, not a list"),
+        ("fakeRootCommands = true;", "fakeRootCommands must be a string of shell commands, not"),
+        ('enableFakechroot = "no";', "enableFakechroot must be true or false, not the string"),
         ("content = [ ];", "unknown attribute 'content'; did you mean 'contents'?"),
         ("frobnicate = 1;", "unknown attribute 'frobnicate'; known are: "),
     ],
@@ -551,6 +563,18 @@ def test_bad_arguments_fail_at_evaluation(function, arguments, expected):
         evaluate(f'({function} {{ name = "app"; {arguments} }}).drvPath')
     assert expected in failed.value.error
     assert "app" in failed.value.error
+
+
+def test_values_that_nix_turns_into_strings():
+    given = """name = "app"; uid = "12"; gid = "034"; extraCommands = null; layering = null;
+      contents = [ null [ hello [ ] ] ];"""
+    plain = 'name = "app"; uid = 12; gid = 34; contents = [ hello ];'
+    assert build(f"(streamLayeredImage {{ {given} }}).conf") == build(
+        f"(streamLayeredImage {{ {plain} }}).conf"
+    )
+    assert build('(streamLayeredImage { name = "app"; contents = null; }).conf') == build(
+        '(streamLayeredImage { name = "app"; }).conf'
+    )
 
 
 def test_an_unknown_compressor_fails_at_evaluation():
@@ -605,6 +629,21 @@ def test_a_failing_script_names_its_line():
     with pytest.raises(NixError) as failed:
         build('streamLayeredImage { name = "app"; extraCommands = "true\\nno-such-command"; }')
     assert "extraCommands: line 2: no-such-command: command not found" in failed.value.log
+
+
+def test_a_script_in_a_chroot_may_walk_over_all():
+    image = stream(
+        """streamLayeredImage {
+          name = "app"; contents = [ hello ]; enableFakechroot = true;
+          fakeRootCommands = ''
+            ${pkgs.findutils}/bin/find / -xdev -name nothing
+            rm -rf /build || echo kept > /kept
+          '';
+        }"""
+    )
+    last = len(image.manifest["Layers"]) - 1
+    assert "bin/hello" in image.layer(last)
+    assert image.file(last, "kept") == b"kept\n"
 
 
 def test_a_plan_says_what_it_plans():

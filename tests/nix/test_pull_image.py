@@ -142,7 +142,8 @@ def test_the_attributes_are_known_to_functions_that_ask():
         (
             pull("imageName = 3;"),
             "dockerTools.pullImage (image ?): imageName must be a name such as "
-            '"nixos/nix" or "registry.example/group/app", without a tag or digest, not an int',
+            '"nixos/nix" or "registry.example/group/app", without a tag or digest, '
+            "not the number 3",
         ),
         (
             pull('finalImageName = "App";'),
@@ -163,7 +164,7 @@ def test_the_attributes_are_known_to_functions_that_ask():
         (
             pull("os = null;"),
             'dockerTools.pullImage (image group/app): os must be a string such as "linux", '
-            "not a null",
+            "not null",
         ),
         (
             pull("arch = [ ];"),

@@ -78,18 +78,16 @@ def test_it_does_what_rsync_does(tmp_path, root, trees, keep_dirlinks):
     assert listing(root) == listing(expected)
 
 
-def test_modes_come_back_unless_they_were_changed(tmp_path, root):
+def test_directories_are_writable_until_the_end(tmp_path, root):
     tree = make(tmp_path / "tree", **{"d/e/f": "f", "d/g": "g"})
     (tree / "d/e").chmod(0o555)
     (tree / "d").chmod(0o555)
     (tree / "d/g").chmod(0o444)
     copier = copy(root, tree)
     assert stat.S_IMODE((root / "d").stat().st_mode) == 0o755
-    (root / "d/new").write_text("new")
-    (root / "d/e").chmod(0o700)
     copier.finish()
     assert stat.S_IMODE((root / "d").stat().st_mode) == 0o555
-    assert stat.S_IMODE((root / "d/e").stat().st_mode) == 0o700
+    assert stat.S_IMODE((root / "d/e").stat().st_mode) == 0o555
     assert stat.S_IMODE((root / "d/g").stat().st_mode) == 0o444
 
 
@@ -118,6 +116,14 @@ def test_circles_are_refused(tmp_path, root):
     tree = make(tmp_path / "tree", **{"a/b": "b", "a/loop": ("..",)})
     with pytest.raises(UserError, match="leads back to a directory that it is in"):
         copy(root, tree)
+
+
+@pytest.mark.parametrize("keep_dirlinks", [False, True])
+@pytest.mark.parametrize("target", ["link", "file/x", "../tree/link", "nothing"])
+def test_symlinks_that_lead_nowhere_are_copied(tmp_path, root, keep_dirlinks, target):
+    tree = make(tmp_path / "tree", file="f", link=(target,))
+    copy(root, tree, keep_dirlinks=keep_dirlinks)
+    assert os.readlink(root / "link") == target
 
 
 def test_a_file_does_not_replace_a_directory(tmp_path, root):

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from builders.console.errors import UserError
-from builders.rootfs.links import link_tree
+from builders.rootfs import links
 from builders.rootfs.mountpoints import mountpoints
 from builders.tar.sinks import HashSink
 from builders.tar.tree_layer import Owner, write_tree_layer
@@ -81,6 +81,12 @@ def test_odd_names(root):
     assert layer(root) == gnu_tar(root)
 
 
+def test_order_goes_by_bytes(root):
+    for name in ("é".encode(), b"\xa9", b"\xff", "\U0001f600".encode(), "\uffff".encode()):
+        (root / os.fsdecode(name)).touch()
+    assert layer(root) == gnu_tar(root)
+
+
 def test_order_goes_by_name_within_each_directory(root):
     (root / "a").mkdir()
     for name in ("a/b", "a-b", "a.b", "A", "a/b-c", "_"):
@@ -114,6 +120,19 @@ def test_a_given_owner_replaces_all(root):
     assert layer(root, owner=Owner(7, 8)) == expected
 
 
+@pytest.mark.parametrize("uid", [0, 54321])
+def test_owners_with_names(root, uid):
+    (root / ("f" * 120)).touch()
+    (root / "link").symlink_to("t" * 120)
+    named = [option for option in TAR if option != "--numeric-owner"]
+    expected = subprocess.run(
+        [*named, f"--owner={uid}", f"--group={uid}", "-C", root, "."],
+        check=True,
+        capture_output=True,
+    ).stdout
+    assert layer(root, owner=Owner(uid, uid, named=True)) == expected
+
+
 def test_excluded_names_stay_out_with_all_below_them(root):
     (root / "nix/store/x").mkdir(parents=True)
     (root / "proc").mkdir()
@@ -139,49 +158,123 @@ def test_extended_attributes_make_it_a_pax_layer(root, tmp_path):
     assert (out / "file").read_text() == "content"
 
 
+def test_attributes_of_the_host_stay_out(root, monkeypatch):
+    (root / "file").touch()
+    expected = layer(root, owner=Owner(0, 0))
+    monkeypatch.setattr(os, "listxattr", lambda *_, **__: ["system.posix_acl_access", "user.x"])
+    monkeypatch.setattr(os, "getxattr", lambda *_, **__: b"value")
+    assert b"posix_acl_access" in layer(root)
+    assert b"posix_acl_access" not in layer(root, owner=Owner(0, 0))
+    assert b"user.x" in layer(root, owner=Owner(0, 0))
+    assert b"ustar  " in expected
+
+
 def store_tree(tmp_path, name, **files):
+    """Make a tree in the store `tmp_path`; a tuple stands for a symlink."""
     tree = tmp_path / name
-    for path, text in files.items():
+    for path, content in files.items():
         target = tree / path.replace("__", "/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        if isinstance(content, tuple):
+            target.symlink_to(*content)
+        else:
+            target.write_text(content)
     return tree
 
 
-def test_files_become_absolute_links_and_symlinks_are_copied(tmp_path, root):
-    tree = store_tree(tmp_path, "tree", bin__hello="hi")
-    (tree / "bin/relative").symlink_to("hello")
-    link_tree(str(tree), str(root))
+@pytest.fixture
+def link_trees(tmp_path, root):
+    """Link trees into the root, whose store is `tmp_path`."""
+
+    def link(*trees):
+        for tree in trees:
+            links.link_tree(str(tree), str(root), store_dir=str(tmp_path))
+
+    return link
+
+
+def test_files_become_absolute_links_and_symlinks_are_copied(tmp_path, root, link_trees):
+    tree = store_tree(tmp_path, "tree", bin__hello="hi", bin__relative=("hello",))
+    link_trees(tree)
     assert os.readlink(root / "bin/hello") == str(tree / "bin/hello")
     assert os.readlink(root / "bin/relative") == "hello"
     assert (root / "bin").stat().st_mode & 0o777 == 0o755
 
 
-def test_the_first_tree_wins(tmp_path, root):
+def test_the_first_tree_wins(tmp_path, root, link_trees):
     first = store_tree(tmp_path, "first", same="1", only__first="1")
     second = store_tree(tmp_path, "second", same="2", only__second="2")
-    link_tree(str(first), str(root))
-    link_tree(str(second), str(root))
+    link_trees(first, second)
     assert (root / "same").read_text() == "1"
     assert sorted(os.listdir(root / "only")) == ["first", "second"]
 
 
-def test_a_linked_directory_and_a_real_one_merge(tmp_path, root):
-    target = store_tree(tmp_path, "target", a="a")
-    first = tmp_path / "first"
-    first.mkdir()
-    (first / "lib").symlink_to(target)
+def test_a_directory_linked_from_the_store_and_a_real_one_merge(tmp_path, root, link_trees):
+    target = store_tree(tmp_path, "target", lib__a="a", lib__up=("../share",), share__x="x")
+    first = store_tree(tmp_path, "first", lib=(target / "lib",))
     second = store_tree(tmp_path, "second", lib__b="b")
-    link_tree(str(first), str(root))
-    link_tree(str(second), str(root))
-    assert sorted(os.listdir(root / "lib")) == ["a", "b"]
-    assert sorted(os.listdir(target)) == ["a"]
+    link_trees(first, second)
+    assert sorted(os.listdir(root / "lib")) == ["a", "b", "up"]
+    assert sorted(os.listdir(target / "lib")) == ["a", "up"]
+    # A link that is relative to where it was still leads to the same.
+    assert (root / "lib/up/x").read_text() == "x"
 
 
-def test_a_file_as_contents_is_an_error_with_a_remedy(tmp_path, root):
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [
+        (".", "bin/env"),
+        ("/", "bin/env"),
+        ("other", "other/bin/env"),
+        ("/other", "other/bin/env"),
+        ("../../other", "other/bin/env"),
+        ("missing/deep", "missing/deep/bin/env"),
+        # What the machine that builds has there is of no interest.
+        ("/etc", "etc/bin/env"),
+    ],
+)
+def test_a_directory_goes_where_a_link_leads_in_the_image(
+    tmp_path, root, link_trees, target, place
+):
+    first = store_tree(tmp_path, "first", usr=(target,), other__a="a")
+    second = store_tree(tmp_path, "second", usr__bin__env="env")
+    link_trees(first, second)
+    assert os.readlink(root / "usr") == target
+    assert os.readlink(root / place) == str(second / "usr/bin/env")
+    assert {path.name for path in root.iterdir()} == {"usr", "other", place.split("/")[0]}
+
+
+@pytest.mark.parametrize("target", ["usr", "file", "file/x", "STORE/nothing", "STORE/out"])
+def test_a_directory_that_a_link_leaves_no_place_for_is_warned_of(
+    tmp_path, root, link_trees, target, capfd
+):
+    (tmp_path / "out").symlink_to("/etc")
+    target = target.replace("STORE", str(tmp_path))
+    first = store_tree(tmp_path, "first", usr=(target,), file="f")
+    second = store_tree(tmp_path, "second", usr__bin="bin", more="more")
+    link_trees(first, second)
+    assert os.readlink(root / "usr") == target
+    assert (root / "more").exists()
+    assert sorted(os.listdir(root)) == ["file", "more", "usr"]
+    assert f"{second}/usr is a directory, but an earlier tree brings /usr" in capfd.readouterr().err
+
+
+def test_what_lndir_leaves_out_stays_out(tmp_path, root, link_trees, capfd):
+    tree = store_tree(
+        tmp_path, "tree", **{"a~": "", "CVS__x": "", "d__.svn__x": "", "d__RCS": "", "CVSx": ""}
+    )
+    link_trees(tree)
+    assert sorted(os.listdir(root)) == ["CVSx", "d"]
+    assert os.listdir(root / "d") == ["RCS"]
+    said = capfd.readouterr().err
+    assert f"warning: contents: {tree}/CVS stays out of the image" in said
+    assert said.count("stays out") == 3
+
+
+def test_a_file_as_contents_is_an_error_with_a_remedy(tmp_path, link_trees):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is a file, but only directories"):
-        link_tree(str(tmp_path / "file"), str(root))
+        link_trees(tmp_path / "file")
 
 
 def test_mountpoints_go_away_but_what_scripts_left_stays(root):

@@ -213,6 +213,24 @@ def test_one_moving_line_on_a_terminal(plan, tmp_path):
     assert "3 layers, 3.2 MB in" in shown
 
 
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "2>&- >&-"])
+def test_closed_streams(plan, tmp_path, closed):
+    path = tmp_path / "plan.json"
+    path.write_text(plan.to_json())
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/bash\nexec {sys.executable} -I -B {BUILDERS} stream {path}\n")
+    script.chmod(0o755)
+    process = subprocess.run(["bash", "-c", f"{script} {closed}"], capture_output=True, check=False)
+    if closed == "2>&-":
+        assert process.returncode == 0
+        assert process.stdout == streamed(plan, tmp_path).read_bytes()
+    else:
+        assert process.returncode == 1
+        said = b"" if "2" in closed else b"error: standard output is closed; pipe it into"
+        assert process.stderr.startswith(said)
+        assert len(process.stderr.splitlines()) == bool(said)
+
+
 def test_the_tag_can_be_given_on_the_command_line(plan, tmp_path):
     for option in ("-t", "--repo_tag"):
         with open(tmp_path / "out.tar", "wb") as out:
