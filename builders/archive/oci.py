@@ -22,15 +22,17 @@ class _Descriptor:
     """An image manifest that an OCI layout holds, and what its index says of it.
 
     `reference` is the image's name and tag, or only a tag, or None;
-    `architecture` is None where no index knows it.
+    `architecture` and its `variant` are None where no index knows them.
     """
 
     digest: str
     reference: str | None
     architecture: str | None
+    variant: str | None
 
     def __str__(self) -> str:
-        words = (self.reference, f"({self.architecture})" if self.architecture else None)
+        platform = "/".join(filter(None, (self.architecture, self.variant)))
+        words = (self.reference, f"({platform})" if platform else None)
         return " ".join(filter(None, words)) or f"sha256:{self.digest}"
 
 
@@ -57,10 +59,11 @@ def choose_oci(
     if len({image.digest for image in found}) > 1 and architecture is not None:
         found = [image for image in found if _architecture(archive, image) == architecture] or found
     if len({image.digest for image in found}) > 1:
+        several = len({image.reference for image in found}) > 1
         die(
             f"{archive.what} holds several images: {', '.join(map(str, found))}",
-            hint="choose one with fromImageName and fromImageTag, or copy one into an archive "
-            "of its own with 'skopeo copy'",
+            hint="copy one into an archive of its own with 'skopeo copy'"
+            + several * ", or choose one with fromImageName and fromImageTag, where they are taken",
         )
     return _oci_image(archive, found[0].digest, all_found)
 
@@ -146,7 +149,10 @@ def _descriptors(
             continue
         platform = entry["platform"].or_else({})
         yield _Descriptor(
-            digest=digest, reference=own, architecture=platform["architecture"].string_or_none()
+            digest=digest,
+            reference=own,
+            architecture=platform["architecture"].string_or_none(),
+            variant=platform["variant"].string_or_none(),
         )
 
 
