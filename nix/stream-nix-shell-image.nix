@@ -67,13 +67,16 @@ arguments.strict "streamNixShellImage" (
       else
         drv;
 
+    # Nix puts the outputs' paths in place of these, in every derivation its own.
+    placeholders = lib.attrNames outputs;
+    ownPaths = lib.replaceStrings (map placeholder placeholders) (lib.attrValues outputs);
+
     attributes = removeAttrs checked.drvAttrs [
       "args"
-      "passAsFile"
       "__ignoreNulls"
     ];
     asFiles = checked.drvAttrs.passAsFile or [ ];
-    variables = lib.mapAttrs (_: toEnvironment) (
+    variables = lib.mapAttrs (_: value: ownPaths (toEnvironment value)) (
       lib.filterAttrs (
         attribute: value:
         !(lib.elem attribute asFiles) && !(value == null && checked.drvAttrs.__ignoreNulls or false)
@@ -82,7 +85,9 @@ arguments.strict "streamNixShellImage" (
     files = lib.listToAttrs (
       map (attribute: {
         name = "${attribute}Path";
-        value = "${writeText "pass-as-text-${attribute}" (toEnvironment checked.drvAttrs.${attribute})}";
+        value = "${writeText "pass-as-text-${attribute}" (
+          ownPaths (toEnvironment checked.drvAttrs.${attribute})
+        )}";
       }) asFiles
     );
     # They are made in the container, and so nothing that the image has.
@@ -98,7 +103,9 @@ arguments.strict "streamNixShellImage" (
         #!${shell}
         exec ${
           lib.escapeShellArgs (
-            [ (toEnvironment checked.drvAttrs.builder) ] ++ map toEnvironment (checked.drvAttrs.args or [ ])
+            map (value: ownPaths (toEnvironment value)) (
+              [ checked.drvAttrs.builder ] ++ checked.drvAttrs.args or [ ]
+            )
           )
         }
       '';

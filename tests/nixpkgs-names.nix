@@ -41,6 +41,7 @@
     "all"
     "assertMsg"
     "attrNames"
+    "attrValues"
     "callPackageWith"
     "concatMapStringsSep"
     "concatStringsSep"

@@ -30,7 +30,8 @@ SCRIPT = """(pkgs.stdenvNoCC.mkDerivation {
   pname = "script"; version = "1";
   dontUnpack = true;
   notes = null; flag = true; list = [ "a" 2 ];
-  text = "kept in a file"; passAsFile = [ "text" ];
+  text = "kept in a file for ${placeholder "out"}"; passAsFile = [ "text" ];
+  prefix = "--prefix=${placeholder "out"}";
   installPhase = "mkdir -p $out";
 })"""
 
@@ -110,7 +111,7 @@ def test_a_program_is_built_from_source(docker: Docker):
 
 def test_the_environment_is_that_of_the_derivation(docker: Docker):
     script = (
-        'id -u; id -g; id -un; pwd; echo "$HOME"; echo "[$notes] [$flag] [$list]"; '
+        'id -u; id -g; id -un; pwd; echo "$HOME"; echo "[$notes] [$flag] [$list] $prefix"; '
         'cat $textPath; echo; echo "$NIX_STORE $NIX_BUILD_CORES $TMPDIR $TERM"; '
         "case $- in *i*) echo interactive; esac; "
         'echo "$(basename "$SHELL") $out"'
@@ -123,8 +124,8 @@ def test_the_environment_is_that_of_the_derivation(docker: Docker):
         "nixbld",
         "/build",
         "/build",
-        "[] [1] [a 2]",
-        "kept in a file",
+        f"[] [1] [a 2] --prefix={out}",
+        f"kept in a file for {out}",
         "/nix/store 1 /build xterm-256color",
         f"bash {out}",
     ]
