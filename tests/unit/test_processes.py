@@ -47,12 +47,12 @@ def test_a_killed_process_is_an_error():
         fork_map(work, range(4), jobs=2)
 
 
-PARENT = """
-import os, sys, time
+PARENT = r"""
+import os, time
 from builders.processes import fork_map
 
 def work(number):
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\n" % os.getpid())  # in one piece, beside the other worker's
     time.sleep(600)
 
 fork_map(work, range(2), jobs=2)
@@ -61,8 +61,10 @@ fork_map(work, range(2), jobs=2)
 
 def test_nothing_is_left_of_a_killed_parent():
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
-        workers = [int(parent.stdout.readline()) for _ in range(2)]
-        parent.kill()
+        try:
+            workers = [int(parent.stdout.readline()) for _ in range(2)]
+        finally:
+            parent.kill()
     deadline = time.monotonic() + 30
     while any(is_there(worker) for worker in workers):
         assert time.monotonic() < deadline
