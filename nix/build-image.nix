@@ -7,6 +7,7 @@
   compressors,
   containerConfig,
   go,
+  imageFile,
   imageName,
   scripts,
   storePaths,
@@ -61,7 +62,8 @@ arguments.strict "buildImage" (
       created = values.date (at "created") created;
       image_name = fullName;
       config = if config == null then null else containerConfig.check name config;
-      from_image = if fromImage == null then null else "${fromImage}";
+      from_image =
+        if fromImage == null then null else (imageFile "in docker image ${name}: fromImage" fromImage).path;
       from_image_name = values.stringOrNull (at "fromImageName") fromImageName;
       from_image_tag = values.stringOrNull (at "fromImageTag") fromImageTag;
       store_dir = builtins.storeDir;

@@ -21,27 +21,53 @@ let
     "Labels"
   ];
 
-  known = listsOfStrings ++ sets ++ [
+  strings = [
+    "Domainname"
+    "Hostname"
+    "Image"
+    "MacAddress"
+    "StopSignal"
+    "User"
+    "WorkingDir"
+  ];
+
+  numbers = [
+    "CpuShares"
+    "Memory"
+    "MemorySwap"
+    "StopTimeout"
+  ];
+
+  booleans = [
     "ArgsEscaped"
     "AttachStderr"
     "AttachStdin"
     "AttachStdout"
-    "CpuShares"
-    "Domainname"
-    "Healthcheck"
-    "Hostname"
-    "Image"
-    "MacAddress"
-    "Memory"
-    "MemorySwap"
     "NetworkDisabled"
     "OpenStdin"
     "StdinOnce"
-    "StopSignal"
-    "StopTimeout"
     "Tty"
-    "User"
-    "WorkingDir"
+  ];
+
+  known = listsOfStrings ++ sets ++ strings ++ numbers ++ booleans ++ [ "Healthcheck" ];
+
+  # What engines refuse to load. [ { keys; holds :: value -> bool; what; } ]
+  scalars = [
+    {
+      keys = strings;
+      holds = values.isStringLike;
+      what = "a string";
+    }
+    {
+      keys = numbers;
+      holds = lib.isInt;
+      what = "a whole number";
+    }
+    {
+      keys = booleans;
+      holds = lib.isBool;
+      what = "true or false";
+    }
   ];
 in
 {
@@ -66,6 +92,22 @@ in
         value != null && !lib.isAttrs value
       ) sets;
       key = lib.head notAList;
+      wrong = lib.concatMap (
+        {
+          keys,
+          holds,
+          what,
+        }:
+        map (key: "${where}.${key} must be ${what}, not ${values.describe config.${key}}") (
+          lib.filter (key: config.${key} or null != null && !holds config.${key}) keys
+        )
+      ) scalars;
+      wrongLabels = lib.filter (label: !values.isStringLike config.Labels.${label}) (
+        lib.attrNames (if config.Labels or null == null then { } else config.Labels)
+      );
+      label = lib.head wrongLabels;
+      healthcheck = config.Healthcheck or null;
+      test = healthcheck.Test or null;
       warning =
         name:
         let
@@ -89,6 +131,16 @@ in
       throw "${where}.${lib.head notASet} must be an attribute set, not a ${
         builtins.typeOf config.${lib.head notASet}
       }; write ${lib.head notASet} = { \"…\" = { }; };"
+    else if wrong != [ ] then
+      throw (lib.head wrong)
+    else if wrongLabels != [ ] then
+      throw "${where}.Labels.\"${label}\" must be a string, not ${values.describe config.Labels.${label}}"
+    else if healthcheck != null && !lib.isAttrs healthcheck then
+      throw "${where}.Healthcheck must be an attribute set, not ${values.describe healthcheck}"
+    else if test != null && !(lib.isList test && lib.all values.isStringLike test) then
+      throw "${where}.Healthcheck.Test must be a list of strings, such as [ \"CMD\" \"true\" ], not ${
+        if lib.isList test then "a list with other elements" else values.describe test
+      }"
     else
       lib.foldr (name: lib.warn (warning name)) config unknown;
 }

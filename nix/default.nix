@@ -52,7 +52,9 @@ let
   override =
     change:
     let
-      changes = if lib.isFunction change then change pkgs else change;
+      given = if lib.isFunction change then change pkgs else change;
+      # Newer versions of nixpkgs have `bash` where older ones have `bashInteractive`.
+      changes = lib.optionalAttrs (given ? bash) { bashInteractive = given.bash; } // given;
       unknown = lib.subtractLists overridable (lib.attrNames changes);
     in
     if unknown != [ ] then
@@ -62,7 +64,12 @@ let
         scope
         // {
           # What runs while an image is built comes from buildPackages.
-          pkgs = pkgs // changes // { buildPackages = pkgs.buildPackages // changes; };
+          pkgs =
+            pkgs
+            // changes
+            // {
+              buildPackages = pkgs.buildPackages // changes // changes.buildPackages or { };
+            };
         }
       );
 

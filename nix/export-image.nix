@@ -5,6 +5,7 @@
   build,
   go,
   imageFile,
+  values,
 }:
 let
   function = "dockerTools.exportImage";
@@ -22,14 +23,18 @@ arguments.strict "exportImage" (
   }:
   let
     image = imageFile "${function}: fromImage" fromImage;
+    at = attribute: {
+      image = name;
+      inherit attribute;
+    };
   in
   build.derivation {
     inherit name;
     builder = "export_image";
     arguments = {
       from_image = image.path;
-      from_image_name = fromImageName;
-      from_image_tag = fromImageTag;
+      from_image_name = values.stringOrNull (at "fromImageName") fromImageName;
+      from_image_tag = values.stringOrNull (at "fromImageTag") fromImageTag;
       is_program = image.isProgram;
       architecture = go.GOARCH;
     };

@@ -9,14 +9,7 @@
   values,
 }:
 let
-  # Source: the grammar of distribution/reference, which skopeo reads names with.
-  component = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*";
-  host = "([A-Za-z0-9.-]+|[[][0-9A-Fa-f:]+[]])(:[0-9]+)?";
-  patterns = {
-    name = "(${host}/)?${component}(/${component})*";
-    digest = "sha256:[0-9a-f]{64}";
-  };
-  matches = pattern: value: lib.isString value && builtins.match patterns.${pattern} value != null;
+  isDigest = value: lib.isString value && builtins.match "sha256:[0-9a-f]{64}" value != null;
 
   pull =
     {
@@ -40,15 +33,15 @@ let
       prefetch = "nix-prefetch-docker --image-name ${imageName} --image-tag TAG";
       aName = "a name such as \"nixos/nix\" or \"registry.example/group/app\", without a tag or digest";
     in
-    assert lib.assertMsg (matches "name" imageName) (must "imageName" imageName aName);
+    assert lib.assertMsg (values.isName imageName) (must "imageName" imageName aName);
     assert lib.assertMsg (imageDigest != null)
       "${where}: the attribute 'imageDigest' is missing; '${prefetch}' prints it";
-    assert lib.assertMsg (matches "digest" imageDigest) (
+    assert lib.assertMsg (isDigest imageDigest) (
       must "imageDigest" imageDigest "\"sha256:\" and 64 hexadecimal digits" + "; '${prefetch}' prints it"
     );
     assert lib.assertMsg (outputHash != imageDigest && "sha256:${outputHash}" != imageDigest)
       "${where}: the hash is the imageDigest, but it must be that of the file that is made of the image; '${prefetch}' prints both";
-    assert lib.assertMsg (matches "name" finalImageName) (must "finalImageName" finalImageName aName);
+    assert lib.assertMsg (values.isName finalImageName) (must "finalImageName" finalImageName aName);
     assert lib.assertMsg (values.isTag finalImageTag) (
       must "finalImageTag" finalImageTag "a tag of letters, digits, '_', '.' and '-'"
     );

@@ -6,6 +6,7 @@
   buildPackages,
   containerConfig,
   go,
+  imageFile,
   imageName,
   runtimeShell,
   scripts,
@@ -117,7 +118,8 @@ arguments.strict "streamLayeredImage" (
           gname = values.string (at "gname") gname;
           tag = values.tag (at "tag") tag;
           image_name = fullName;
-          from_image = if fromImage == null then null else "${fromImage}";
+          from_image =
+            if fromImage == null then null else (imageFile "in docker image ${name}: fromImage" fromImage).path;
           config = checkedConfig;
           max_layers = maxLayers;
           debug = values.boolean (at "debug") debug;

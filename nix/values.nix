@@ -62,7 +62,14 @@ rec {
     else
       refuse where "a number from 0 on" value;
 
-  # Source: the grammar of distribution/reference.
+  # Source: the grammar of distribution/reference, which Docker and skopeo read names with.
+  isName =
+    let
+      component = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*";
+      host = "([A-Za-z0-9.-]+|[[][0-9A-Fa-f:]+[]])(:[0-9]+)?";
+    in
+    value: lib.isString value && builtins.match "(${host}/)?${component}(/${component})*" value != null;
+
   isTag =
     value: lib.isString value && builtins.match "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}" value != null;
 

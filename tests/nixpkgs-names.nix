@@ -43,6 +43,7 @@
     "attrNames"
     "attrValues"
     "callPackageWith"
+    "concatMap"
     "concatMapStringsSep"
     "concatStringsSep"
     "elem"

@@ -49,7 +49,8 @@ def choose_docker(
     check_pair(archive, held, name=name, tag=tag)
     if name is None or tag is None:
         return images[0]
-    wanted = familiar(f"{name}:{tag}")
+    # Names are lower case in archives, whatever their makers were given.
+    wanted = familiar(f"{name.lower()}:{tag}")
     for image in images:
         if wanted in map(familiar, image.repo_tags):
             return image

@@ -447,6 +447,7 @@ def test_values_that_nix_turns_into_strings():
         ("created = 5;", "created must be a string: a date such as"),
         ('uid = "x";', "uid must be a number from 0 on, not the string"),
         ("runAsRoot = [ ];", "runAsRoot must be a string of shell commands, not a list"),
+        ('fromImage = "/x.tar";', 'fromImage is the string "/x.tar", which a build can\'t see'),
         ('tag = "a b";', "tag must be null, or a tag of letters"),
         ('copyToRoot = [ "x" ];', "copyToRoot must be paths or derivations"),
         ("contents = hello; copyToRoot = hello;", "contents and copyToRoot are both given"),

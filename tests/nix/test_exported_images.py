@@ -69,6 +69,7 @@ def test_name_and_tag_choose_the_image(tmp_path):
     for choice, expected in (
         ("", "./first"),
         ('fromImageName = "second"; fromImageTag = "2";', "./second"),
+        ('fromImageName = "Second"; fromImageTag = "2";', "./second"),  # as it was given once
     ):
         path = build(f'dockerTools.exportImage {{ name = "x"; fromImage = {base}; {choice} }}')
         assert names(path) == [".", expected]

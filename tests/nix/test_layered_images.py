@@ -536,6 +536,14 @@ def test_nothing_but_the_image_goes_to_stdout():
         ('contents = [ "relative" ];', "contents must be paths or derivations"),
         ('config.Cmd = "/bin/sh";', "config.Cmd must be a list of strings, not a string"),
         ("config.Entrypoint = [ 1 ];", "config.Entrypoint must be a list of strings"),
+        ("config.User = 1000;", "config.User must be a string, not the number 1000"),
+        ("config.Labels.a = 5;", 'config.Labels."a" must be a string, not the number 5'),
+        ('config.StopTimeout = "5";', "config.StopTimeout must be a whole number, not the string"),
+        ('config.Tty = "yes";', "config.Tty must be true or false, not the string"),
+        ('config.Healthcheck.Test = "x";', "config.Healthcheck.Test must be a list of strings"),
+        ('config.Healthcheck = "x";', "config.Healthcheck must be an attribute set"),
+        ("fromImage = 5;", "fromImage must be an image: a derivation or the path of a tarball"),
+        ('fromImage = "/x.tar";', 'fromImage is the string "/x.tar", which a build can\'t see'),
         ('config.Env = { A = "1"; };', "config.Env must be a list of strings, not a set"),
         ('config = "x";', "config must be an attribute set"),
         ('layering = "weight";', "layering must be one of: [popularity size], not the string"),
@@ -575,6 +583,18 @@ def test_values_that_nix_turns_into_strings():
     assert build('(streamLayeredImage { name = "app"; contents = null; }).conf') == build(
         '(streamLayeredImage { name = "app"; }).conf'
     )
+
+
+@pytest.mark.parametrize("name", ["", "app/", "-app", "app:1", "a..b", "gtk+"])
+def test_a_name_that_no_engine_takes_fails_at_evaluation(name):
+    for function in ("streamLayeredImage", "buildLayeredImage", "buildImage"):
+        error = failure(f'{function} {{ name = "{name}"; }}')
+        assert f"in docker image {name}: name must be one that engines take" in error
+
+
+@pytest.mark.parametrize("name", ["App", "localhost:5000/a/b__c", "[::1]:5000/a", "a--b.c"])
+def test_names_that_engines_take(name):
+    assert evaluate(f'(buildImage {{ name = "{name}"; }}).imageName') == name.lower()
 
 
 def test_an_unknown_compressor_fails_at_evaluation():

@@ -48,6 +48,17 @@ def test_docker_tools_can_be_overridden():
     )
 
 
+def test_overrides_reach_what_runs_in_the_build_and_what_is_in_the_image():
+    image = '{ name = "app"; fakeRootCommands = "true"; }'
+    build_packages = "{ buildPackages = pkgs // { fakeroot = pkgs.hello; }; }"
+    changed = f"(dockerTools.override {build_packages}).streamLayeredImage {image}"
+    given = evaluate(f"({changed}).customisationLayer.arguments.fakeroot")
+    assert "-hello-" in given
+    for shell in ("bash", "bashInteractive"):
+        changed = f"(dockerTools.override {{ {shell} = pkgs.hello; }}).binSh.drvPath"
+        assert evaluate(changed) != evaluate("dockerTools.binSh.drvPath")
+
+
 def test_an_override_that_docker_tools_does_not_take_is_refused():
     error = failure('(dockerTools.override { tar = 1; }).buildImage { name = "app"; }')
     assert "dockerTools takes no 'tar'; it takes bash, " in error
