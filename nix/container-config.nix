@@ -1,4 +1,5 @@
-# Checks `config`, the part of the image configuration that containers run with.
+# Checks `config`, the part of the image configuration that containers run with: what engines refuse
+# to load is refused at evaluation.
 # Source of the keys: OCI image specification, "Image Configuration", and Docker
 # image specification v1.3.0.
 {
@@ -7,68 +8,83 @@
   values,
 }:
 let
-  listsOfStrings = [
-    "Cmd"
-    "Entrypoint"
-    "Env"
-    "OnBuild"
-    "Shell"
-  ];
-
-  sets = [
-    "ExposedPorts"
-    "Volumes"
-    "Labels"
-  ];
-
-  strings = [
-    "Domainname"
-    "Hostname"
-    "Image"
-    "MacAddress"
-    "StopSignal"
-    "User"
-    "WorkingDir"
-  ];
-
-  numbers = [
-    "CpuShares"
-    "Memory"
-    "MemorySwap"
-    "StopTimeout"
-  ];
-
-  booleans = [
-    "ArgsEscaped"
-    "AttachStderr"
-    "AttachStdin"
-    "AttachStdout"
-    "NetworkDisabled"
-    "OpenStdin"
-    "StdinOnce"
-    "Tty"
-  ];
-
-  known = listsOfStrings ++ sets ++ strings ++ numbers ++ booleans ++ [ "Healthcheck" ];
-
-  # What engines refuse to load. [ { keys; holds :: value -> bool; what; } ]
-  scalars = [
-    {
-      keys = strings;
+  # kind :: { holds :: value -> bool; what; hint :: key -> value -> string; }
+  kinds = {
+    listOfStrings = {
+      holds = value: lib.isList value && lib.all values.isStringLike value;
+      what = "a list of strings";
+      hint =
+        key: value:
+        if lib.isList value then " that has other elements" else "; write ${key} = [ … ];";
+    };
+    set = {
+      holds = lib.isAttrs;
+      what = "an attribute set";
+      hint = key: _: "; write ${key} = { … };";
+    };
+    string = {
       holds = values.isStringLike;
       what = "a string";
-    }
-    {
-      keys = numbers;
+      hint = key: value: lib.optionalString (lib.isInt value) "; write ${key} = \"${toString value}\";";
+    };
+    number = {
       holds = lib.isInt;
       what = "a whole number";
-    }
-    {
-      keys = booleans;
+      hint = _: _: "";
+    };
+    boolean = {
       holds = lib.isBool;
       what = "true or false";
-    }
-  ];
+      hint = _: _: "";
+    };
+  };
+
+  keys = with kinds; {
+    ArgsEscaped = boolean;
+    AttachStderr = boolean;
+    AttachStdin = boolean;
+    AttachStdout = boolean;
+    Cmd = listOfStrings;
+    CpuShares = number;
+    Domainname = string;
+    Entrypoint = listOfStrings;
+    Env = listOfStrings;
+    ExposedPorts = set;
+    Healthcheck = set;
+    Hostname = string;
+    Image = string;
+    Labels = set;
+    MacAddress = string;
+    Memory = number;
+    MemorySwap = number;
+    NetworkDisabled = boolean;
+    OnBuild = listOfStrings;
+    OpenStdin = boolean;
+    Shell = listOfStrings;
+    StdinOnce = boolean;
+    StopSignal = string;
+    StopTimeout = number;
+    Tty = boolean;
+    User = string;
+    Volumes = set;
+    WorkingDir = string;
+  };
+  known = lib.attrNames keys;
+
+  # refusals :: where -> { key = kind; } -> set -> [ string ]; null is as good as nothing
+  refusals =
+    where: kindOf: set:
+    lib.concatMap (
+      key:
+      let
+        value = set.${key} or null;
+        kind = kindOf.${key};
+        # As it is written in Nix: labels mostly have dots.
+        name = if builtins.match "[A-Za-z_][A-Za-z0-9_-]*" key != null then key else builtins.toJSON key;
+      in
+      lib.optional (value != null && !kind.holds value)
+        "${where}.${name} must be ${kind.what}, not ${values.describe value}${kind.hint name value}"
+    ) (lib.attrNames kindOf);
 in
 {
   # check :: imageName -> config -> config
@@ -76,38 +92,18 @@ in
     imageName: config:
     let
       where = "in docker image ${imageName}: config";
-      unknown = lib.subtractLists known (lib.attrNames config);
-      notAList = lib.filter (
+      # What is no set is refused as such, and has nothing to look into.
+      inside =
         key:
         let
           value = config.${key} or null;
         in
-        value != null && !(lib.isList value && lib.all values.isStringLike value)
-      ) listsOfStrings;
-      notASet = lib.filter (
-        key:
-        let
-          value = config.${key} or null;
-        in
-        value != null && !lib.isAttrs value
-      ) sets;
-      key = lib.head notAList;
-      wrong = lib.concatMap (
-        {
-          keys,
-          holds,
-          what,
-        }:
-        map (key: "${where}.${key} must be ${what}, not ${values.describe config.${key}}") (
-          lib.filter (key: config.${key} or null != null && !holds config.${key}) keys
-        )
-      ) scalars;
-      wrongLabels = lib.filter (label: !values.isStringLike config.Labels.${label}) (
-        lib.attrNames (if config.Labels or null == null then { } else config.Labels)
-      );
-      label = lib.head wrongLabels;
-      healthcheck = config.Healthcheck or null;
-      test = healthcheck.Test or null;
+        if lib.isAttrs value then value else { };
+      labels = inside "Labels";
+      refused =
+        refusals where keys config
+        ++ refusals "${where}.Labels" (lib.mapAttrs (_: _: kinds.string) labels) labels
+        ++ refusals "${where}.Healthcheck" { Test = kinds.listOfStrings; } (inside "Healthcheck");
       warning =
         name:
         let
@@ -119,28 +115,11 @@ in
     if config == null then
       config
     else if !lib.isAttrs config then
-      throw "${where} must be an attribute set, not a ${builtins.typeOf config}"
-    else if notAList != [ ] then
-      throw "${where}.${key} must be a list of strings, not ${
-        if lib.isList config.${key} then
-          "a list with other elements"
-        else
-          "a ${builtins.typeOf config.${key}}; write ${key} = [ … ];"
-      }"
-    else if notASet != [ ] then
-      throw "${where}.${lib.head notASet} must be an attribute set, not a ${
-        builtins.typeOf config.${lib.head notASet}
-      }; write ${lib.head notASet} = { \"…\" = { }; };"
-    else if wrong != [ ] then
-      throw (lib.head wrong)
-    else if wrongLabels != [ ] then
-      throw "${where}.Labels.\"${label}\" must be a string, not ${values.describe config.Labels.${label}}"
-    else if healthcheck != null && !lib.isAttrs healthcheck then
-      throw "${where}.Healthcheck must be an attribute set, not ${values.describe healthcheck}"
-    else if test != null && !(lib.isList test && lib.all values.isStringLike test) then
-      throw "${where}.Healthcheck.Test must be a list of strings, such as [ \"CMD\" \"true\" ], not ${
-        if lib.isList test then "a list with other elements" else values.describe test
-      }"
+      throw "${where} must be an attribute set, not ${values.describe config}"
+    else if refused != [ ] then
+      throw (lib.head refused)
     else
-      lib.foldr (name: lib.warn (warning name)) config unknown;
+      lib.foldr (name: lib.warn (warning name)) config (
+        lib.subtractLists known (lib.attrNames config)
+      );
 }

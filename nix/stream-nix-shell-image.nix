@@ -68,8 +68,7 @@ arguments.strict "streamNixShellImage" (
         drv;
 
     # Nix puts the outputs' paths in place of these, in every derivation its own.
-    placeholders = lib.attrNames outputs;
-    ownPaths = lib.replaceStrings (map placeholder placeholders) (lib.attrValues outputs);
+    ownPaths = lib.replaceStrings (map placeholder (lib.attrNames outputs)) (lib.attrValues outputs);
 
     attributes = removeAttrs checked.drvAttrs [
       "args"

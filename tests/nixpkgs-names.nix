@@ -84,6 +84,7 @@
     "mapAttrsToList"
     "max"
     "optionalAttrs"
+    "optional"
     "optionalString"
     "platforms.linux"
     "removePrefix"

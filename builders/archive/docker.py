@@ -49,8 +49,7 @@ def choose_docker(
     check_pair(archive, held, name=name, tag=tag)
     if name is None or tag is None:
         return images[0]
-    # Names are lower case in archives, whatever their makers were given.
-    wanted = familiar(f"{name.lower()}:{tag}")
+    wanted = wanted_reference(name, tag)
     for image in images:
         if wanted in map(familiar, image.repo_tags):
             return image
@@ -85,6 +84,14 @@ def no_such_image(archive: Archive, wanted: str, held: Sequence[str]) -> UserErr
         if held
         else "leave fromImageName and fromImageTag out to take its first one",
     )
+
+
+def wanted_reference(name: str, tag: str) -> str:
+    """Return the familiar form of what fromImageName and fromImageTag ask for.
+
+    Names are lower case in archives, whatever their makers were given.
+    """
+    return familiar(f"{name.lower()}:{tag}")
 
 
 def familiar(reference: str) -> str:

@@ -8,7 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from builders.archive.docker import NamedImage, check_pair, familiar, no_such_image
+from builders.archive.docker import (
+    NamedImage,
+    check_pair,
+    familiar,
+    no_such_image,
+    wanted_reference,
+)
 from builders.archive.documents import Value, read_document, wrong_digest
 from builders.archive.files import INDEX, Archive
 from builders.console.errors import die
@@ -49,7 +55,7 @@ def choose_oci(
     check_pair(archive, [str(image) for image in held], name=name, tag=tag)
     if name is not None and tag is not None:
         # skopeo and docker buildx may note the tag alone.
-        wanted = (familiar(f"{name}:{tag}"), tag)
+        wanted = (wanted_reference(name, tag), tag)
         found = [
             image for image in found if image.reference and familiar(image.reference) in wanted
         ]

@@ -534,14 +534,30 @@ def test_nothing_but_the_image_goes_to_stdout():
         ('maxLayers = "9";', "maxLayers must be a number"),
         ("contents = [ 4 ];", "contents must be paths or derivations, not the number 4"),
         ('contents = [ "relative" ];', "contents must be paths or derivations"),
-        ('config.Cmd = "/bin/sh";', "config.Cmd must be a list of strings, not a string"),
-        ("config.Entrypoint = [ 1 ];", "config.Entrypoint must be a list of strings"),
-        ("config.User = 1000;", "config.User must be a string, not the number 1000"),
-        ("config.Labels.a = 5;", 'config.Labels."a" must be a string, not the number 5'),
+        (
+            'config.Cmd = "/bin/sh";',
+            'config.Cmd must be a list of strings, not the string "/bin/sh"; write Cmd = [ … ];',
+        ),
+        (
+            "config.Entrypoint = [ 1 ];",
+            "config.Entrypoint must be a list of strings, not a list that has other",
+        ),
+        (
+            "config.User = 1000;",
+            'config.User must be a string, not the number 1000; write User = "1000";',
+        ),
+        ('config.Labels."a.b" = 5;', 'config.Labels."a.b" must be a string, not the number 5'),
         ('config.StopTimeout = "5";', "config.StopTimeout must be a whole number, not the string"),
         ('config.Tty = "yes";', "config.Tty must be true or false, not the string"),
         ('config.Healthcheck.Test = "x";', "config.Healthcheck.Test must be a list of strings"),
-        ('config.Healthcheck = "x";', "config.Healthcheck must be an attribute set"),
+        (
+            'config.Healthcheck = "x";',
+            "config.Healthcheck must be an attribute set, not the string",
+        ),
+        (
+            "config.Labels = [ ];",
+            "config.Labels must be an attribute set, not a list; write Labels",
+        ),
         ("fromImage = 5;", "fromImage must be an image: a derivation or the path of a tarball"),
         ('fromImage = "/x.tar";', 'fromImage is the string "/x.tar", which a build can\'t see'),
         ('config.Env = { A = "1"; };', "config.Env must be a list of strings, not a set"),
@@ -595,6 +611,11 @@ def test_a_name_that_no_engine_takes_fails_at_evaluation(name):
 @pytest.mark.parametrize("name", ["App", "localhost:5000/a/b__c", "[::1]:5000/a", "a--b.c"])
 def test_names_that_engines_take(name):
     assert evaluate(f'(buildImage {{ name = "{name}"; }}).imageName') == name.lower()
+
+
+def test_null_in_config_is_as_good_as_nothing():
+    config = '{ User = null; Labels.a = null; Labels.b = "c"; Healthcheck = null; Env = null; }'
+    assert evaluate(f'(streamLayeredImage {{ name = "app"; config = {config}; }}).drvPath')
 
 
 def test_an_unknown_compressor_fails_at_evaluation():

@@ -295,6 +295,7 @@ def test_an_oci_archive_of_several_images_asks_for_a_choice(read):
     data = tar(oci_members([(first, reference("base:1")), (second, reference("other:2"))]))
     for form in both(data):
         assert read(form, name="other", tag="2").layers[0].diff_id == DIFF_IDS[1]
+        assert read(form, name="Other", tag="2").layers[0].diff_id == DIFF_IDS[1]
         assert read(form, name="other", tag="2").repo_tags == ("other:2",)
         assert read(form, architecture="amd64").layers[0].diff_id == DIFF_IDS[0]
     refused(read, data, "holds several images: base:1, other:2", "fromImageTag")
