@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         layer = f"{directory}/layer"
         build(
-            "image_layer",
+            "single_layer",
             layer,
             f"{directory}/top-1",
             {

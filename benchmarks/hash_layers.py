@@ -15,7 +15,7 @@ import sys
 from builders.closure.graph import StorePath
 from builders.image.layering import hash_layers
 from builders.image.plan import from_json
-from builders.tar.store_layer import write_store_layer
+from builders.layers.store_paths import write_store_layer
 
 
 class PlainSink:

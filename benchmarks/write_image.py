@@ -8,8 +8,8 @@ import pathlib
 import sys
 
 from builders.compression.produce import compress_output
+from builders.formats.image_stream import stream_image
 from builders.image.plan import from_json
-from builders.image.stream import stream_image
 
 
 def main() -> None:

@@ -1,22 +1,41 @@
-"""Run one builder: `python3 builders NAME [ARGUMENT…]`.
+"""Run one command: `python3 builders NAME [ARGUMENT…]`, as the table says.
 
-NAME is a module at the package's top with a `main(arguments)`. Failures that a
-user can cause end here, as one line on stderr and exit code 1.
+Failures that a user can cause end here, as one line on stderr and exit code 1.
 """
 
 import importlib
 import os
 import sys
+from typing import Final
 
 # A directory given to the interpreter becomes sys.path[0]; the package is one level up.
 sys.path[0] = os.path.dirname(os.path.abspath(os.path.dirname(__file__)))
 
-from builders.console.errors import UserError  # noqa: E402
+from builders.console.errors import UserError, print_error  # noqa: E402
 from builders.console.terminal import takes_output  # noqa: E402
+
+COMMANDS: Final = {
+    # What runs in the sandbox of a derivation. nix/build.nix gives the name.
+    "compile_library": "builders.derivations.compile_library",
+    "customisation_layer": "builders.derivations.customisation_layer",
+    "export_image": "builders.derivations.export_image",
+    "image_file": "builders.derivations.image_file",
+    "image_plan": "builders.derivations.image_plan",
+    "merge_images": "builders.derivations.merge_images",
+    "prefetch_program": "builders.derivations.prefetch_program",
+    "pull_image": "builders.derivations.pull_image",
+    "single_layer": "builders.derivations.single_layer",
+    "single_layer_image": "builders.derivations.single_layer_image",
+    "stream_script": "builders.derivations.stream_script",
+    # What people run.
+    "nix_prefetch_docker": "builders.programs.nix_prefetch_docker",
+    "stream": "builders.programs.stream",
+}
+"""The module of each command. It is imported when it runs: a stream starts without the rest."""
 
 
 def main() -> int:
-    """Import the builder that the first argument names and run it with the others."""
+    """Run the command that the first argument names with the others."""
     if not takes_output(2):
         # As with 2>&-: nobody reads it, and no file that is opened later may get its number.
         null = os.open(os.devnull, os.O_WRONLY)
@@ -24,12 +43,17 @@ def main() -> int:
             os.dup2(null, 2)
             os.close(null)
         sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115
-    name, *arguments = sys.argv[1:]
-    builder = importlib.import_module(f"builders.{name}")
+    name, *arguments = sys.argv[1:] or [""]
+    if name not in COMMANDS:
+        print_error(
+            UserError(f"there is no command {name!r}", hint=f"known are {', '.join(COMMANDS)}")
+        )
+        return 1
+    command = importlib.import_module(COMMANDS[name])
     try:
-        builder.main(arguments)
+        command.main(arguments)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print_error(error)
         return 1
     except KeyboardInterrupt:
         return 130

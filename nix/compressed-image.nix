@@ -18,7 +18,7 @@ let
 in
 build.derivation {
   name = "${name}.tar${compression.extension}";
-  builder = "layered_image";
+  builder = "image_file";
   arguments = {
     plan = "${stream.conf}";
   }

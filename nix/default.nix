@@ -77,46 +77,46 @@ let
   callPackage = lib.callPackageWith (pkgs // internals // dockerTools);
 
   internals = {
-    arguments = callPackage ./arguments.nix { };
+    arguments = callPackage ./checks/attributes.nix { };
     build = callPackage ./build.nix { };
     compressedImage = callPackage ./compressed-image.nix { };
-    compressors = callPackage ./compressors.nix { };
-    containerConfig = callPackage ./container-config.nix { };
-    imageFile = callPackage ./image-file.nix { };
-    imageName = callPackage ./image-name.nix { };
+    compressors = callPackage ./checks/compressors.nix { };
+    containerConfig = callPackage ./checks/config.nix { };
+    imageFile = callPackage ./checks/image-file.nix { };
+    imageName = callPackage ./checks/names.nix { };
     scripts = callPackage ./scripts.nix { };
-    storePaths = callPackage ./store-paths.nix { };
-    values = callPackage ./values.nix { };
+    storePaths = callPackage ./checks/store-paths.nix { };
+    values = callPackage ./checks/values.nix { };
   };
 
   dockerTools = {
     # Layered images
-    streamLayeredImage = lib.makeOverridable (callPackage ./stream-layered-image.nix { });
-    buildLayeredImage = lib.makeOverridable (callPackage ./build-layered-image.nix { });
-    buildLayeredImageWithNixDb = callPackage ./build-layered-image-with-nix-db.nix { };
+    streamLayeredImage = lib.makeOverridable (callPackage ./functions/stream-layered-image.nix { });
+    buildLayeredImage = lib.makeOverridable (callPackage ./functions/build-layered-image.nix { });
+    buildLayeredImageWithNixDb = callPackage ./functions/build-layered-image-with-nix-db.nix { };
 
     # Images of one new layer
-    buildImage = lib.makeOverridable (callPackage ./build-image.nix { });
-    buildImageWithNixDb = callPackage ./build-image-with-nix-db.nix { };
+    buildImage = lib.makeOverridable (callPackage ./functions/build-image.nix { });
+    buildImageWithNixDb = callPackage ./functions/build-image-with-nix-db.nix { };
 
     # Images as nix-shell
-    streamNixShellImage = callPackage ./stream-nix-shell-image.nix { };
-    buildNixShellImage = callPackage ./build-nix-shell-image.nix { };
+    streamNixShellImage = callPackage ./functions/stream-nix-shell-image.nix { };
+    buildNixShellImage = callPackage ./functions/build-nix-shell-image.nix { };
 
     # From images to other files
-    exportImage = callPackage ./export-image.nix { };
-    mergeImages = callPackage ./merge-images.nix { };
+    exportImage = callPackage ./functions/export-image.nix { };
+    mergeImages = callPackage ./functions/merge-images.nix { };
 
     # Images of registries
-    pullImage = callPackage ./pull-image.nix { };
-    nix-prefetch-docker = callPackage ./nix-prefetch-docker.nix { };
+    pullImage = callPackage ./functions/pull-image.nix { };
+    nix-prefetch-docker = callPackage ./functions/nix-prefetch-docker.nix { };
 
     # Environment helpers
-    binSh = callPackage ./bin-sh.nix { };
-    caCertificates = callPackage ./ca-certificates.nix { };
+    binSh = callPackage ./functions/bin-sh.nix { };
+    caCertificates = callPackage ./functions/ca-certificates.nix { };
     inherit (pkgs) fakeNss;
-    shadowSetup = import ./shadow-setup.nix { inherit (pkgs) runtimeShell shadow; };
-    usrBinEnv = callPackage ./usr-bin-env.nix { };
+    shadowSetup = import ./functions/shadow-setup.nix { inherit (pkgs) runtimeShell shadow; };
+    usrBinEnv = callPackage ./functions/usr-bin-env.nix { };
 
     inherit override;
 

@@ -1,13 +1,14 @@
 """What all kinds of tests have in common."""
 
 import json
+import pathlib
 import signal
 import subprocess
 from types import FrameType
 
 import pytest
 
-from tests.nix.images import REPOSITORY
+REPOSITORY = pathlib.Path(__file__).parents[1]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import BinaryIO, NoReturn
 
 from builders.compression.compress import compress
-from builders.console.errors import UserError
+from builders.console.errors import UserError, print_error
 
 
 def compress_output(
@@ -48,7 +48,7 @@ def _produce_and_exit(produce: Callable[[int], None], output: int) -> NoReturn:
         produce(output)
         status = 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print_error(error)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -25,6 +25,11 @@ class UserError(Exception):
         return f"{self.message}; {self.hint}".replace("\n", " ")
 
 
+def print_error(error: UserError) -> None:
+    """Print the one line of an error to stderr."""
+    print(f"error: {error}", file=sys.stderr, flush=True)
+
+
 def warn(message: str) -> None:
     """Print one line of warning to stderr."""
     print(f"warning: {message}", file=sys.stderr, flush=True)

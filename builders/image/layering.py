@@ -11,9 +11,9 @@ from builders.closure.popularity import by_popularity, limit_layers
 from builders.closure.size_cohorts import size_cohorts
 from builders.console.errors import die, warn
 from builders.image.plan import StoreLayer
+from builders.layers.store_paths import hash_store_layer
 from builders.processes import fork_map
 from builders.tar.header import Stamp
-from builders.tar.store_layer import hash_store_layer
 
 POPULARITY: Final = "popularity"
 SIZE: Final = "size"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from builders.image.archive import BaseLayer
-from builders.tar.closure_layer import Closure
+from builders.formats.base_image import BaseLayer
+from builders.layers.tar_with_closure import Closure
 from builders.tar.header import Stamp
 
 NOW: Final = "now"

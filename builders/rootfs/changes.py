@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import UserError, die
+from builders.layers.tree import xattrs_of
 from builders.rootfs.merged import OPAQUE, WHITEOUT, MergedTree, Node
 from builders.rootfs.unpack import at, copy_facts
-from builders.tar.tree_layer import xattrs_of
 
 _PIECE: Final = 1 << 20
 _TICK: Final = 0.02

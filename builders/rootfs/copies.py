@@ -13,7 +13,7 @@ import stat
 from typing import Final
 
 from builders.console.errors import UserError, die, warn
-from builders.rootfs.inside import follow
+from builders.rootfs.symlinks import follow
 
 _WRITABLE: Final = 0o200
 _ROOT_WRITABLE: Final = 0o220

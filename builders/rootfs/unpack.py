@@ -12,10 +12,10 @@ import stat
 from typing import Final, NoReturn
 
 from builders.console.errors import UserError
+from builders.layers.tree import xattrs_of
 from builders.rootfs.merged import MergedTree, Place
 from builders.tar.header import BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FIFO, REGULAR, SYMLINK
 from builders.tar.sinks import FileSink
-from builders.tar.tree_layer import xattrs_of
 
 _SPECIAL: Final = {
     CHARACTER_DEVICE: stat.S_IFCHR,

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from builders.console.errors import UserError
-from builders.image.archive import read_base_image
-from builders.image.layer_files import open_layers
+from builders.formats.base_image import read_base_image
+from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
 from builders.rootfs.merged import merge_layers
 from builders.tar.sinks import FileSink

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from builders.layers.store_paths import hash_store_layer
 from builders.tar.header import Stamp
-from builders.tar.store_layer import hash_store_layer
 from tests.nix.images import stream
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"

@@ -133,7 +133,12 @@ def listed():
 
 def nix_files():
     return [
-        *(path for path in (REPOSITORY / "nix").glob("*.nix") if path.name != "default.nix"),
+        *(
+            path
+            for room in ("nix", "nix/functions", "nix/checks")
+            for path in (REPOSITORY / room).glob("*.nix")
+            if path.name != "default.nix"
+        ),
         *(path for path in (REPOSITORY / "examples").glob("*.nix") if path.name != "default.nix"),
     ]
 

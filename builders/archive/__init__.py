@@ -1,1 +1,0 @@
-"""Image archives: what their members are, and which images they name."""

@@ -1,0 +1,147 @@
+"""Builds the layer of buildImage: `copyToRoot`, and what the scripts make of it.
+
+The output is a directory with `layer.tar`, `checksum` (its SHA-256 in
+hexadecimal and a newline), `json` (configuration, which keeps the store paths
+that it names in the closure) and `VERSION`, which is `1.0`.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+from builders.closure.graph import read_graph
+from builders.derivations import arguments
+from builders.layers.tree import MTIME, Owner, write_layer
+from builders.rootfs.base_tree import open_base
+from builders.rootfs.changes import Snapshot
+from builders.rootfs.copies import Copier
+from builders.rootfs.fakeroot import enter_fakeroot
+from builders.rootfs.nix_database import add_database
+from builders.rootfs.root_scripts import run_root_script
+from builders.rootfs.scripts import Environment
+from builders.rootfs.unpack import lay_over, unpack
+
+_SESSION: Final = "session"
+"""The argument that tells this script that it runs inside of a fakeroot session."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(arguments.ScriptArguments):
+    """What image_layer takes, in the names of buildImage's attributes.
+
+    `root_path` is PATH for runAsRoot.
+    """
+
+    architecture: str
+    config: dict[str, Any] | None
+    created: str
+    from_image: str | None
+    from_image_name: str | None
+    from_image_tag: str | None
+    copy_to_root: list[str]
+    keep_contents_dirlinks: bool
+    extra_commands: str
+    run_as_root: str | None
+    uid: int
+    gid: int
+    root_path: str
+
+
+def main(argv: list[str]) -> None:
+    """Build the layer; with the argument `session`, the part of it inside of fakeroot."""
+    build = arguments.load()
+    given = build.arguments(Arguments)
+    os.umask(0o022)
+    environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
+    if argv == [_SESSION]:
+        pack(run_as_root(given, build, environment), build.out, given, owner=None)
+        return
+    if given.run_as_root is not None:
+        enter_fakeroot(
+            given.fakeroot,
+            given.fakeroot_path,
+            [given.python, "-I", "-B", given.library, "single_layer", _SESSION],
+        )
+        return
+    root = os.path.join(build.top, "root")
+    os.mkdir(root, 0o755)
+    copy_to(root, given)
+    extra_commands(root, given, environment)
+    pack(root, build.out, given, owner=Owner(given.uid, given.gid, named=True))
+
+
+def copy_to(root: str, given: Arguments) -> None:
+    """Copy copyToRoot, and the Nix database of its closure, into `root`."""
+    copier = Copier(root, keep_dirlinks=given.keep_contents_dirlinks)
+    for path in given.copy_to_root:
+        print(f"Adding {path}", flush=True)
+        copier.add(path)
+    if given.include_nix_db:
+        add_database(
+            root,
+            read_graph(given.contents_closure),
+            gc_roots=given.copy_to_root,
+            time=MTIME,
+            nix_store=given.nix_store,
+        )
+    copier.finish()
+
+
+def extra_commands(root: str, given: Arguments, environment: Environment) -> None:
+    """Run extraCommands in `root`."""
+    if given.extra_commands:
+        environment.run(
+            "extraCommands", given.extra_commands, directory=root, image=given.image_name
+        )
+
+
+def run_as_root(given: Arguments, build: arguments.Build, environment: Environment) -> str:
+    """Run runAsRoot over base image and copyToRoot; return the directory of what it changed."""
+    root, copies, layer = (os.path.join(build.top, name) for name in ("root", "copies", "layer"))
+    if given.from_image:
+        print("Unpacking base image...", flush=True)
+    with open_base(
+        given.from_image,
+        name=given.from_image_name,
+        tag=given.from_image_tag,
+        architecture=given.architecture,
+        jobs=build.cores,
+        directory=build.top,
+    ) as (_, base):
+        os.mkdir(root, 0o755)
+        if base:
+            unpack(base, root)
+        snapshot = Snapshot(root, base)
+        if given.copy_to_root or given.include_nix_db:
+            os.mkdir(copies, 0o755)
+            copy_to(copies, given)
+            lay_over(copies, root, aside=os.path.join(build.top, "aside"))
+        run_root_script(
+            given.run_as_root or "",
+            root,
+            image=given.image_name,
+            shell=given.shell,
+            path=given.root_path,
+            store_dir=given.store_dir,
+        )
+        snapshot.move_changes(layer)
+    extra_commands(layer, given, environment)
+    return layer
+
+
+def pack(root: str, out: str, given: Arguments, *, owner: Owner | None) -> None:
+    """Write the layer of `root`, and what lies beside it, to the output."""
+    document = {
+        "architecture": given.architecture,
+        "config": given.config,
+        "created": given.created,
+        "os": "linux",
+    }
+    # Not before the scripts are done: runAsRoot sees the store, and may change all that it sees.
+    os.mkdir(out)
+    with open(os.path.join(out, "json"), "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    with open(os.path.join(out, "VERSION"), "w", encoding="ascii") as file:
+        file.write("1.0")
+    write_layer(out, root, owner=owner)

@@ -1,0 +1,301 @@
+"""Reading base images: archives of `docker save`, skopeo, podman, and our own.
+
+Sources: Docker image specification v1.3.0, "Combined Image JSON + Filesystem
+Changeset Format" (manifest.json); OCI image specification v1.1, "Image Layout"
+(index.json), "Image Index", "Image Manifest" and "Image Configuration".
+"""
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from builders.compression.streams import (
+    CHUNK,
+    NONE,
+    FileRange,
+    Reader,
+    Section,
+    open_decompressed,
+    open_file,
+    read_ahead,
+)
+from builders.console.errors import UserError, die
+from builders.formats.archive_files import (
+    DESCRIBING,
+    INDEX,
+    MANIFEST,
+    OCI_LAYOUT,
+    RESAVE,
+    Archive,
+    open_archive,
+)
+from builders.formats.docker_archive import NamedImage, choose_docker, docker_images
+from builders.formats.documents import Value, read_document, resolve, wrong_digest
+from builders.formats.oci_layout import choose_oci, oci_images
+from builders.tar.reader import REMAKE, Tape, normalise
+
+_CONFIG_BY_DIGEST: Final = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")
+_BLOB: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})")
+_ROOT_DIRECTORIES: Final = frozenset(
+    ("bin", "boot", "dev", "etc", "home", "lib", "nix", "proc", "root", "sbin", "usr", "var")
+)
+
+
+@dataclass(frozen=True)
+class BaseLayer:
+    """A layer of a base image, to be copied untouched into the image on top of it.
+
+    `name` is the member's, as manifest.json calls it. The layer's `size` bytes
+    start at `offset` of the decompressed archive; they may be compressed
+    themselves. `diff_id` ("sha256:" and hexadecimal digits) is the digest of the
+    uncompressed layer, which has `uncompressed_size` bytes; both were checked.
+    The other fields are of the member's header, `mtime` in seconds since 1970.
+    All of them are plain values: `dataclasses.asdict` gives JSON, `BaseLayer(**json)` the layer.
+    """
+
+    name: str
+    offset: int
+    size: int
+    diff_id: str
+    uncompressed_size: int
+    mode: int
+    mtime: int
+    uid: int
+    gid: int
+    uname: str
+    gname: str
+
+
+@dataclass(frozen=True)
+class BaseImage:
+    """An image in an archive.
+
+    `path` is the archive, `compression` how it is compressed, in the words of
+    builders.compression.streams. `layers` are the lowest first, and the same one
+    may come again. `config` is the whole image configuration (OCI image
+    specification, "Image Configuration"); its `config` and `history` are null or absent where the
+    image has none, and `config_json` the bytes it came from, whose digest is the image's ID.
+    `repo_tags` are the names that the archive gives the image.
+    """
+
+    path: str
+    compression: str
+    layers: tuple[BaseLayer, ...]
+    config: Mapping[str, Any]
+    config_json: bytes
+    repo_tags: tuple[str, ...]
+
+
+def read_base_image(
+    path: str,
+    *,
+    name: str | None = None,
+    tag: str | None = None,
+    architecture: str | None = None,
+    jobs: int = 1,
+    spool: str | None = None,
+) -> BaseImage:
+    """Return the image in the archive at `path`, all of whose layers are found and hashed.
+
+    The archive is uncompressed or compressed with gzip, zstd, xz or bzip2. Where
+    it holds several images, `name` and `tag` choose one, neither without the
+    other; else it is the first one that manifest.json names. An OCI archive without
+    manifest.json has no first one: there `architecture` (as in GOARCH) decides
+    between those that are left. A compressed archive is read once, in constant
+    memory; of an uncompressed one only headers, JSON and the layers in question
+    are read, by `jobs` threads at once. For who reads content again and again,
+    `spool` names a file that a compressed archive is decompressed to; the image
+    is then in that file, uncompressed.
+
+    Raises `UserError` where the archive can't be read, is cut off or damaged, is
+    none of an image, lacks something, or where the image that it describes is
+    not the one that it holds.
+    """
+    with open_archive(path, jobs=jobs, spool=spool) as archive:
+        if MANIFEST in archive.members:
+            image = choose_docker(archive, docker_images(archive), name=name, tag=tag)
+        # A cut off `docker save` may have lost only its manifest.json.
+        elif INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end:
+            image = choose_oci(archive, name=name, tag=tag, architecture=architecture)
+        else:
+            raise _no_image(archive)
+        return _read_image(archive, image)
+
+
+def read_images(
+    path: str, *, what: str, architecture: str | None = None, jobs: int = 1
+) -> tuple[BaseImage, ...]:
+    """Return all images in the archive at `path`, in its own order.
+
+    As `read_base_image`, with `what` for the subject of errors. Of an OCI
+    archive without manifest.json, where one name may stand for an image for
+    each of several architectures, it is the one for `architecture`.
+    """
+    with open_archive(path, jobs=jobs, what=what) as archive:
+        if MANIFEST in archive.members:
+            images = docker_images(archive)
+        elif INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end:
+            images = oci_images(archive, architecture=architecture)
+        else:
+            raise _no_image(archive)
+        return tuple(_read_image(archive, image) for image in images)
+
+
+def _read_image(archive: Archive, image: NamedImage) -> BaseImage:
+    config, config_json = _read_config(archive, image)
+    return BaseImage(
+        path=archive.path,
+        compression=archive.compression,
+        layers=_read_layers(archive, image, config),
+        config=config,
+        config_json=config_json,
+        repo_tags=image.repo_tags,
+    )
+
+
+def read_layers(
+    path: str, compression: str, layers: Iterable[BaseLayer], *, what: str | None = None
+) -> Iterator[tuple[BaseLayer, Iterator[bytes]]]:
+    """Yield each of `layers` with its bytes, in pieces of 1 MiB or less.
+
+    `path` and `compression` are the archive's, as `read_base_image` gave them, and `what` is its
+    name in errors. In a
+    compressed archive the layers have to be in ascending order of their offsets, each once.
+    What is not read of a layer's bytes before the next layer is asked for is passed over. Raises
+    `UserError` where the archive has become another one or can't be read.
+    """
+    what = what or f"fromImage {path}"
+    if compression == NONE:
+        with open_file(path, what=what) as (fd, size):
+            for layer in layers:
+                if layer.offset + layer.size > size:
+                    raise _changed(what, layer)
+                content = FileRange(fd, layer.offset, layer.offset + layer.size, what=what)
+                yield layer, _chunks(content, layer, what=what)
+        return
+    with open_decompressed(path, what=what) as (found, stream), read_ahead(stream) as reader:
+        tape = Tape(reader, what=what)
+        for layer in layers:
+            if layer.offset < tape.position:
+                raise ValueError(f"layer {layer.name} lies behind the one before it")
+            if found != compression or not tape.skip(layer.offset - tape.position):
+                raise _changed(what, layer)
+            section = Section(tape, layer.size)
+            yield layer, _chunks(section, layer, what=what)
+
+
+def _chunks(content: Reader, layer: BaseLayer, *, what: str) -> Iterator[bytes]:
+    left = layer.size
+    while chunk := content.read(CHUNK):
+        left -= len(chunk)
+        yield chunk
+    if left:
+        raise _changed(what, layer)
+
+
+def _changed(what: str, layer: BaseLayer) -> UserError:
+    return UserError(
+        f"{what} no longer holds layer {layer.name} where it was when the image was planned",
+        hint="build the image again",
+    )
+
+
+def _read_config(archive: Archive, image: NamedImage) -> tuple[Mapping[str, Any], bytes]:
+    """Return the image configuration, the shape of all that is used of it checked, and as bytes."""
+    wanted = f"{image.source} names configuration {image.config}"
+    document, data = read_document(archive, image.config, wanted=wanted)
+    found = hashlib.sha256(data).hexdigest()
+    by_digest = _CONFIG_BY_DIGEST.fullmatch(image.config)
+    if by_digest and by_digest[1] != found:
+        wrong_digest(archive, image.config, found)
+    config = Value(document, f"{archive.what}: {image.config}")
+    properties = config.properties()
+    config["config"].or_else({})["Env"].strings()
+    config["history"].or_else([]).elements()
+    return properties, data
+
+
+def _read_layers(
+    archive: Archive, image: NamedImage, config: Mapping[str, Any]
+) -> tuple[BaseLayer, ...]:
+    where = f"{archive.what}: {image.config}"
+    rootfs = Value(config, where)["rootfs"]
+    if rootfs.value is None and not image.layers:
+        return ()
+    claims = [claim.digest() for claim in rootfs["diff_ids"].or_else([]).elements()]
+    if len(claims) != len(image.layers):
+        die(
+            f"{archive.what}: {image.source} names {len(image.layers)} layers, but rootfs.diff_ids "
+            f"of {image.config} has {len(claims)}",
+            hint=RESAVE,
+        )
+    members = [
+        resolve(archive, name, wanted=f"{image.source} names layer {name}") for name in image.layers
+    ]
+    # Links to a layer that has a name already: that name stands for all of them.
+    names: dict[int, str] = {}
+    layers = []
+    digests = archive.digests(members)
+    for name, member, claim, digest in zip(image.layers, members, claims, digests, strict=True):
+        names.setdefault(member.offset, normalise(name))
+        if normalise(name) in DESCRIBING:
+            die(f"{archive.what}: {image.source} names {name} as a layer", hint=RESAVE)
+        if digest.diff != claim:
+            die(
+                f"{archive.what}: layer {name} is not the one that {image.config} describes: its "
+                f"diff ID is sha256:{digest.diff}, and rootfs.diff_ids says sha256:{claim}",
+                hint=RESAVE,
+            )
+        blob = _BLOB.fullmatch(member.name)
+        if blob and blob[1] != digest.blob:
+            wrong_digest(archive, member.name, digest.blob)
+        layers.append(
+            BaseLayer(
+                name=names[member.offset],
+                offset=member.offset,
+                size=member.size,
+                diff_id=f"sha256:{digest.diff}",
+                uncompressed_size=digest.size,
+                mode=member.mode,
+                mtime=member.mtime,
+                uid=member.uid,
+                gid=member.gid,
+                uname=member.uname,
+                gname=member.gname,
+            )
+        )
+    return tuple(layers)
+
+
+def _no_image(archive: Archive) -> UserError:
+    """Return the error that says what an archive is that holds no image."""
+    lacks = f"{archive.what} has no {MANIFEST}"
+    members = archive.members
+    if not archive.has_end:
+        return UserError(f"{lacks} and is cut off after {archive.length} bytes", hint=REMAKE)
+    if not members.keys() - {"."}:
+        return UserError(f"{lacks}: it is an empty tarball", hint=REMAKE)
+    if "repositories" in members and any(name.endswith("/layer.tar") for name in members):
+        return UserError(
+            f"{lacks}: it was made by a Docker older than 1.10",
+            hint="load it into a newer one and make it again with 'docker save'",
+        )
+    inner = next((name for name in members if posixpath.basename(name) == MANIFEST), None)
+    roots = {name.partition("/")[0] for name in members}
+    if len(roots & _ROOT_DIRECTORIES) > 1:
+        return UserError(
+            f"{lacks}: it is a file system (of 'docker export'?), not an image",
+            hint="use 'docker save' instead",
+        )
+    if inner:
+        directory = posixpath.dirname(inner)
+        return UserError(
+            f"{lacks} at its top, only {inner}",
+            hint=f"pack it again from inside that directory: tar -C {directory} -cf image.tar .",
+        )
+    if OCI_LAYOUT in members:
+        return UserError(f"{lacks} and no {INDEX}", hint=REMAKE)
+    return UserError(f"{lacks}: it is a tarball, but not of an image", hint=RESAVE)

@@ -1,0 +1,170 @@
+"""Layers of a directory tree, as the customisation layer is: GNU tar's bytes.
+
+What the reference packs with `tar --sort=name --numeric-owner
+--hard-dereference --mtime=@… .` comes out the same here: GNU format, names
+that begin with `./`, the root's own entry included, owners by number alone.
+A tree with extended attributes (file capabilities, say) can't be said in that
+format: such a tree is written in pax format instead, with the attributes as
+`SCHILY.xattr.*` records.
+
+All facts come from `lstat` and `llistxattr`, so that a process inside of a
+fakeroot session packs what fakeroot remembers and not what the disk holds.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from builders.console.errors import die, warn
+from builders.layers.walk import walk
+from builders.tar.header import (
+    DIRECTORY,
+    REGULAR,
+    Entry,
+    end_of_archive,
+    gnu_header,
+    padding,
+    pax_header,
+    type_of,
+)
+from builders.tar.sinks import FileSink, Sink, copy_file, sha256
+
+MTIME: Final = 315532800
+"""1980-01-01: the time that nixpkgs' stdenv gives to whatever has none, and so the reference's."""
+
+IGNORED_XATTRS = ("security.selinux",)
+"""Attributes that the host's kernel puts on every file, and not the image's author."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Owner of every entry of a layer, in place of what the files have.
+
+    Where `named`, the names stand there, too, as without GNU tar's --numeric-owner: of those that
+    are the same everywhere, so root's.
+    """
+
+    uid: int
+    gid: int
+    named: bool = False
+
+    @property
+    def uname(self) -> str:
+        """The user's name, or nothing."""
+        return "root" if self.named and self.uid == 0 else ""
+
+    @property
+    def gname(self) -> str:
+        """The group's name, or nothing."""
+        return "root" if self.named and self.gid == 0 else ""
+
+
+def write_layer(
+    out: str, root: str, *, owner: Owner | None = None, exclude: Collection[str] = ()
+) -> None:
+    """Write the layer of the tree below `root` into the directory `out`.
+
+    It is `layer.tar` there, and `checksum` is its SHA-256 in hexadecimal and a newline. Times are
+    `MTIME`; `owner` and `exclude` are as in `write_tree_layer`.
+    """
+    path = os.path.join(out, "layer.tar")
+    with open(path, "wb", buffering=0) as file:
+        sink = FileSink(file.fileno())
+        write_tree_layer(sink, root, mtime=MTIME, owner=owner, exclude=exclude)
+        sink.flush()
+    with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
+        checksum.write(f"{sha256(path)}\n")
+
+
+def write_tree_layer(
+    sink: Sink,
+    root: str,
+    *,
+    mtime: int,
+    owner: Owner | None = None,
+    exclude: Collection[str] = (),
+) -> None:
+    """Write the layer of the tree below `root`.
+
+    Every entry gets the time `mtime` (seconds since 1970) and, where `owner` is
+    given, that owner. `exclude` holds names relative to `root` (without a
+    leading slash) that stay out, with all that is below them.
+    """
+    entries = list(_entries(root, mtime, owner, frozenset(exclude)))
+    header: Callable[[Entry], bytes] = partial(
+        gnu_header, long_owner="root" if owner and owner.named else ""
+    )
+    if any(entry.xattrs for _, entry in entries):
+        header = pax_header
+    size = 0
+    for path, entry in entries:
+        block = header(entry)
+        sink.write(block)
+        size += len(block)
+        if entry.size:
+            copy_file(sink, path, entry.size)
+            sink.write(bytes(padding(entry.size)))
+            size += entry.size + padding(entry.size)
+    sink.write(end_of_archive(size))
+
+
+def _entries(
+    root: str, mtime: int, owner: Owner | None, exclude: frozenset[str]
+) -> Iterator[tuple[str, Entry]]:
+    prefix = len(root) + 1
+    for path, status in walk(root, skip=lambda path: path[prefix:] in exclude):
+        kind = type_of(status.st_mode)
+        name = path[prefix:]
+        if kind is None:
+            # As GNU tar: a socket is of no use without the process that made it.
+            warn(f"the socket /{name} stays out of the layer")
+            continue
+        entry = Entry(
+            name=f"./{name}/" if kind == DIRECTORY and name else f"./{name}",
+            type=kind,
+            mode=stat.S_IMODE(status.st_mode),
+            uid=status.st_uid if owner is None else owner.uid,
+            gid=status.st_gid if owner is None else owner.gid,
+            uname=owner.uname if owner else "",
+            gname=owner.gname if owner else "",
+            mtime=mtime,
+            xattrs=xattrs_of(path) if owner is None else _authors_xattrs(path),
+        )
+        if kind == REGULAR:
+            entry = replace(entry, size=status.st_size)
+        elif stat.S_ISLNK(status.st_mode):
+            entry = replace(entry, linkname=os.readlink(path))
+        elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+            entry = replace(entry, device=(os.major(status.st_rdev), os.minor(status.st_rdev)))
+        yield path, entry
+
+
+def _authors_xattrs(path: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the extended attributes of `path` that can only be of the image's author.
+
+    Outside of a fakeroot session the host shows its own: lists of who has access, say.
+    """
+    return tuple(
+        (name, value)
+        for name, value in xattrs_of(path)
+        if name == "security.capability" or name.startswith("user.")
+    )
+
+
+def xattrs_of(path: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the extended attributes of `path` that belong into a layer, sorted by name."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.ENODATA, errno.EPERM):
+            return ()
+        die(f"can't read the extended attributes of {path}: {error.strerror}", hint="remove it")
+    return tuple(
+        (name, os.getxattr(path, name, follow_symlinks=False))
+        for name in sorted(names)
+        if name not in IGNORED_XATTRS
+    )

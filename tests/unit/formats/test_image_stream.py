@@ -1,0 +1,253 @@
+"""A planned image streams as an archive that says what the plan says."""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+
+import pytest
+
+from builders.console.errors import UserError
+from builders.formats.image_stream import stream_image
+from builders.image.configuration import merge_env, overlay_config
+from builders.image.layering import hash_layers
+from builders.image.plan import NOW, CustomisationLayer, Plan, StoreLayer, from_json
+from tests.unit.support import BUILDERS
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """A plan of two store layers in a store of its own, with a customisation layer."""
+    store = tmp_path / "store"
+    paths = []
+    for name, size in (("aaa-small", 10), ("bbb-large", 3 << 20)):
+        path = store / name
+        path.mkdir(parents=True)
+        (path / "file").write_bytes(os.urandom(size))
+        paths.append(str(path))
+    layer = tmp_path / "layer.tar"
+    with tarfile.open(layer, "w") as archive:
+        archive.addfile(tarfile.TarInfo("./hello"))
+    plan = Plan(
+        repo_tag="test:tag",
+        architecture="amd64",
+        created="1970-01-01T00:00:01+00:00",
+        mtime=1,
+        uid=0,
+        gid=0,
+        uname="root",
+        gname="root",
+        store_dir=str(store),
+        config={"Cmd": ["/bin/hello"]},
+        base=None,
+        store_layers=tuple(StoreLayer((path,)) for path in paths),
+        customisation_layer=CustomisationLayer(
+            path=str(layer),
+            digest=hashlib.sha256(layer.read_bytes()).hexdigest(),
+            size=layer.stat().st_size,
+        ),
+    )
+    return plan.with_store_layers(
+        hash_layers(
+            plan.store_layers, graph=None, stamp=plan.stamp(), store_dir=plan.store_dir, jobs=2
+        )
+    )
+
+
+def streamed(plan, tmp_path, **options):
+    output = tmp_path / "image.tar"
+    with open(output, "wb") as file:
+        stream_image(plan, file.fileno(), **options)
+    return output
+
+
+def members(archive):
+    with tarfile.open(archive) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}
+
+
+def test_members_come_in_order_and_their_names_are_their_digests(plan, tmp_path):
+    archive = streamed(plan, tmp_path)
+    files = members(archive)
+    manifest = json.loads(files["manifest.json"])
+    assert list(files) == [*manifest[0]["Layers"], manifest[0]["Config"], "manifest.json"]
+    config = json.loads(files[manifest[0]["Config"]])
+    assert manifest[0]["RepoTags"] == ["test:tag"]
+    assert manifest[0]["Config"] == (
+        hashlib.sha256(files[manifest[0]["Config"]]).hexdigest() + ".json"
+    )
+    digests = [hashlib.sha256(files[name]).hexdigest() for name in manifest[0]["Layers"]]
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{digest}" for digest in digests]
+    assert manifest[0]["Layers"] == [f"{digest}/layer.tar" for digest in digests]
+    assert len(config["history"]) == len(digests)
+    assert config["config"] == {"Cmd": ["/bin/hello"]}
+    assert config["os"] == "linux"
+    assert archive.stat().st_size % 10240 == 0
+
+
+def test_the_stream_is_the_same_each_time(plan, tmp_path):
+    first = streamed(plan, tmp_path).read_bytes()
+    assert streamed(plan, tmp_path).read_bytes() == first
+
+
+def test_a_plan_survives_json(plan):
+    assert from_json(plan.to_json()) == plan
+
+
+def test_repo_tag_replaces_name_and_tag(plan, tmp_path):
+    files = members(streamed(plan, tmp_path, repo_tag="Other:1"))
+    assert json.loads(files["manifest.json"])[0]["RepoTags"] == ["Other:1"]
+
+
+def test_now_as_created_leaves_the_layers_alone(plan, tmp_path):
+    before = json.loads(members(streamed(plan, tmp_path))["manifest.json"])[0]
+    files = members(streamed(replace(plan, created=NOW), tmp_path))
+    after = json.loads(files["manifest.json"])[0]
+    assert after["Layers"] == before["Layers"]
+    created = json.loads(files[after["Config"]])["created"]
+    assert created > "2026"
+
+
+def test_now_as_mtime_is_hashed_when_it_is_streamed(plan, tmp_path):
+    layers = tuple(StoreLayer(layer.paths) for layer in plan.store_layers)
+    files = members(streamed(replace(plan, mtime=NOW, store_layers=layers), tmp_path))
+    manifest = json.loads(files["manifest.json"])[0]
+    for name in manifest["Layers"]:
+        assert hashlib.sha256(files[name]).hexdigest() == name.partition("/")[0]
+    with tarfile.open(fileobj=io.BytesIO(files[manifest["Layers"][0]])) as layer:
+        assert layer.getmembers()[-1].mtime > 1_700_000_000
+
+
+def test_a_layer_that_occurs_twice_is_written_once(plan, tmp_path):
+    twice = plan.with_store_layers((*plan.store_layers, plan.store_layers[0]))
+    with tarfile.open(streamed(twice, tmp_path)) as tar:
+        names = tar.getnames()
+    assert len(names) == len(set(names)) == 5
+
+
+def test_a_missing_store_path_stops_it_before_the_first_byte(plan, tmp_path):
+    os.unlink(os.path.join(plan.store_layers[0].paths[0], "file"))
+    os.rmdir(plan.store_layers[0].paths[0])
+    with pytest.raises(UserError, match="aaa-small is missing, but the image test:tag needs it"):
+        streamed(plan, tmp_path)
+    assert (tmp_path / "image.tar").stat().st_size == 0
+
+
+def test_a_store_path_that_changed_is_an_error(plan, tmp_path):
+    with open(os.path.join(plan.store_layers[1].paths[0], "more"), "w") as file:
+        file.write("more" * 5000)  # past what the padding to a record hides
+    with pytest.raises(UserError, match="when the image was planned"):
+        streamed(plan, tmp_path)
+
+
+def run_stream(plan, tmp_path, *arguments, **options):
+    path = tmp_path / "plan.json"
+    path.write_text(plan.to_json())
+    return subprocess.Popen(
+        [sys.executable, "-I", "-B", BUILDERS, "stream", path, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_one_line_tells_that_the_reader_went_away(plan, tmp_path):
+    reader, writer = os.pipe()
+    process = run_stream(plan, tmp_path, stdout=writer)
+    os.close(writer)
+    os.read(reader, 10)
+    os.close(reader)
+    lines = process.communicate()[1].splitlines()
+    assert process.returncode == 1
+    assert lines[-1].startswith("error: the reader of the image went away after ")
+    assert not any("Traceback" in line for line in lines)
+
+
+def test_a_full_disk_is_one_line(plan, tmp_path):
+    with open("/dev/full", "wb") as full:
+        process = run_stream(plan, tmp_path, stdout=full)
+        lines = process.communicate()[1].splitlines()
+    assert process.returncode == 1
+    assert lines[-1].startswith("error: can't write the image: No space left on device")
+
+
+def test_a_terminal_gets_no_image(plan, tmp_path):
+    parent, child = os.openpty()
+    process = run_stream(plan, tmp_path, stdout=child)
+    assert process.communicate()[1].startswith("error: an image is not written to a terminal")
+    assert process.returncode == 1
+    os.close(parent)
+    os.close(child)
+
+
+def test_plain_lines_where_stderr_is_no_terminal(plan, tmp_path):
+    process = run_stream(plan, tmp_path, stdout=subprocess.DEVNULL)
+    lines = process.communicate()[1].splitlines()
+    assert lines == [
+        "No 'fromImage' provided",
+        f"Creating layer 1 from paths: ['{plan.store_layers[0].paths[0]}']",
+        f"Creating layer 2 from paths: ['{plan.store_layers[1].paths[0]}']",
+        "Creating layer 3 with customisation...",
+        "Adding manifests...",
+        "Done.",
+    ]
+
+
+def test_one_moving_line_on_a_terminal(plan, tmp_path):
+    parent, child = os.openpty()
+    path = tmp_path / "plan.json"
+    path.write_text(plan.to_json())
+    with open(tmp_path / "out", "wb") as out:
+        code = subprocess.call(
+            [sys.executable, "-I", "-B", BUILDERS, "stream", path], stdout=out, stderr=child
+        )
+    os.close(child)
+    shown = os.read(parent, 65536).decode()
+    os.close(parent)
+    assert code == 0
+    assert "Creating layer" not in shown
+    assert "3 layers, 3.2 MB in" in shown
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "2>&- >&-"])
+def test_closed_streams(plan, tmp_path, closed):
+    path = tmp_path / "plan.json"
+    path.write_text(plan.to_json())
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/bash\nexec {sys.executable} -I -B {BUILDERS} stream {path}\n")
+    script.chmod(0o755)
+    process = subprocess.run(["bash", "-c", f"{script} {closed}"], capture_output=True, check=False)
+    if closed == "2>&-":
+        assert process.returncode == 0
+        assert process.stdout == streamed(plan, tmp_path).read_bytes()
+    else:
+        assert process.returncode == 1
+        said = b"" if "2" in closed else b"error: standard output is closed; pipe it into"
+        assert process.stderr.startswith(said)
+        assert len(process.stderr.splitlines()) == bool(said)
+
+
+def test_the_tag_can_be_given_on_the_command_line(plan, tmp_path):
+    for option in ("-t", "--repo_tag"):
+        with open(tmp_path / "out.tar", "wb") as out:
+            process = run_stream(plan, tmp_path, option, "given:1", stdout=out)
+            process.communicate()
+        manifest = json.loads(members(tmp_path / "out.tar")["manifest.json"])
+        assert manifest[0]["RepoTags"] == ["given:1"]
+
+
+def test_of_a_variable_the_last_value_stands_at_the_first_place():
+    assert merge_env(["A=1", "B=2"], ["C=3", "A=4"]) == ["A=4", "B=2", "C=3"]
+    assert merge_env(["FLAG"], ["FLAG=x=y"]) == ["FLAG=x=y"]
+
+
+def test_only_env_is_inherited_from_the_base_image():
+    base = {"Env": ["A=1"], "Cmd": ["sh"], "User": "x"}
+    assert overlay_config(base, {"Entrypoint": ["e"]}) == {"Entrypoint": ["e"], "Env": ["A=1"]}
+    assert overlay_config(base, None) == {"Env": ["A=1"]}
+    assert overlay_config({"Env": None}, None) is None
+    assert overlay_config(None, {"Env": ["A=1"]}) == {"Env": ["A=1"]}

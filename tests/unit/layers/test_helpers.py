@@ -1,0 +1,225 @@
+"""Helper processes of a stream: the same bytes as without them, and the same errors."""
+
+import hashlib
+import os
+import random
+import signal
+import socket
+import threading
+
+import pytest
+
+from builders.console.errors import UserError
+from builders.layers import helper_process
+from builders.layers import helpers as helpers_module
+from builders.layers.helpers import Helpers
+from builders.layers.store_paths import hash_store_layer, write_store_layer
+from builders.tar.header import Stamp
+from builders.tar.sinks import FileSink, HashSink
+
+STAMP = Stamp(mtime=1, uid=0, gid=0, uname="root", gname="root")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """Directories of many files, small and large, with links and long and odd names."""
+    root = tmp_path_factory.mktemp("tree") / "store" / "0123-tree"
+    chance = random.Random(7)
+    for number in range(3000):
+        directory = root / "/".join(chance.choices("abcd", k=chance.randint(0, 4)))
+        directory.mkdir(parents=True, exist_ok=True)
+        name = chance.choice(["", "é", "x" * 120]) + str(number)
+        if number % 20 == 0:
+            (directory / name).symlink_to("y" * chance.randint(1, 200))
+        else:
+            size = chance.choice([0, 1, 511, 512, 513, 5000, 1 << 15, (1 << 15) - 1, 400_000])
+            (directory / name).write_bytes(chance.randbytes(size))
+    return root
+
+
+def written(tree, count, open_output=os.pipe):
+    """The layer of `tree`, written with so many helpers to the second of two file descriptors."""
+    reader, writer = open_output()
+    parts = []
+
+    def read():
+        while data := os.read(reader, 1 << 20):
+            parts.append(data)
+
+    thread = threading.Thread(target=read)
+    with Helpers(count, stamp=STAMP) as helpers:
+        # Forking comes before the thread: it is the test's, and no process of Longshore has one.
+        for number in range(min(count, helpers_module._MOST)):
+            helpers._helper(number)
+        thread.start()
+        try:
+            sink = FileSink(writer)
+            size = write_store_layer(
+                sink,
+                [str(tree)],
+                stamp=STAMP,
+                store_dir=str(tree.parent),
+                helpers=helpers,
+            )
+            sink.flush()
+        finally:
+            os.close(writer)
+    thread.join()
+    os.close(reader)
+    data = b"".join(parts)
+    assert size == len(data)
+    return data
+
+
+def sockets():
+    return tuple(end.detach() for end in socket.socketpair())
+
+
+@pytest.fixture(scope="module")
+def alone(tree):
+    return written(tree, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_bytes_do_not_depend_on_the_number_of_helpers(tree, alone, count):
+    assert written(tree, count) == alone
+
+
+def test_a_socket_gets_the_same_bytes(tree, alone):
+    assert written(tree, 2, sockets) == alone
+
+
+@pytest.mark.parametrize("flags", [0, os.O_APPEND])
+def test_a_file_gets_the_same_bytes(tree, alone, tmp_path, flags):
+    output = os.open(tmp_path / "out", os.O_CREAT | os.O_WRONLY | flags)
+    with Helpers(2, stamp=STAMP) as helpers:
+        sink = FileSink(output)
+        write_store_layer(
+            sink, [str(tree)], stamp=STAMP, store_dir=str(tree.parent), helpers=helpers
+        )
+        sink.flush()
+    os.close(output)
+    assert (tmp_path / "out").read_bytes() == alone
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_bytes_do_not_depend_on_the_size_of_batches(tree, alone, monkeypatch, batch):
+    monkeypatch.setattr(helpers_module, "_BATCH", batch)
+    monkeypatch.setattr(helpers_module, "_OWN_BATCH", 3)
+    assert written(tree, 2) == alone
+
+
+@pytest.mark.parametrize("ahead", [0, 1 << 28])
+def test_a_hash_of_the_same_bytes_comes_with_helpers(tree, alone, monkeypatch, ahead):
+    started = []
+    helper = Helpers._helper
+    monkeypatch.setattr(
+        Helpers, "_helper", lambda self, number: started.append(number) or helper(self, number)
+    )
+    digest, size = hash_store_layer(
+        [str(tree)], stamp=STAMP, store_dir=str(tree.parent), ahead=ahead, helpers=2
+    )
+    assert (digest, size) == (hashlib.sha256(alone).hexdigest(), len(alone))
+    assert {0, 1} <= set(started)
+
+
+@pytest.mark.parametrize("slot", [1, 600, 70_000])
+def test_what_has_no_room_in_shared_memory_is_hashed_too(tree, alone, monkeypatch, slot):
+    monkeypatch.setattr(helper_process, "_SLOT", slot)
+    digest, size = hash_store_layer(
+        [str(tree)], stamp=STAMP, store_dir=str(tree.parent), ahead=0, helpers=2
+    )
+    assert (digest, size) == (hashlib.sha256(alone).hexdigest(), len(alone))
+
+
+def test_an_error_of_a_helper_that_shares_memory_is_raised(tmp_path):
+    for number in range(1000):
+        (tmp_path / f"{number:04}").write_text("x")
+    with socket.socket(socket.AF_UNIX) as bad:
+        bad.bind(str(tmp_path / f"{helpers_module._OWN_BATCH + 50:04}a"))
+        with pytest.raises(UserError, match="0210a is a socket, which no layer can hold"):
+            hash_store_layer(
+                [str(tmp_path)], stamp=STAMP, store_dir=str(tmp_path.parent), helpers=1
+            )
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_who_is_waited_for_gets_less_to_write(ready):
+    class Helper:
+        def is_ready(self):
+            return ready
+
+    helpers = Helpers(1, stamp=STAMP)
+    for _ in range(100):
+        helpers._balance([Helper()])
+    assert helpers._own == (helpers_module._LEAST_OWN if ready else helpers_module._BATCH)
+
+
+def test_a_hash_that_has_enough_to_do_asks_for_no_help():
+    sink = HashSink(ahead=1 << 30)
+    assert sink.wants_help
+    for _ in range(10):
+        sink._count(bytes(1 << 20), 1)
+    assert not sink.wants_help
+
+
+def test_the_same_helpers_write_several_layers(tree, alone, tmp_path):
+    with (
+        open(tmp_path / "out", "wb", buffering=0) as output,
+        Helpers(2, stamp=STAMP) as helpers,
+    ):
+        sink = FileSink(output.fileno())
+        for _ in range(3):
+            write_store_layer(
+                sink, [str(tree)], stamp=STAMP, store_dir=str(tree.parent), helpers=helpers
+            )
+        sink.flush()
+        assert len(helpers._helpers) == 2
+    assert (tmp_path / "out").read_bytes() == 3 * alone
+
+
+def test_a_small_layer_starts_no_helper(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with open(os.devnull, "wb") as output, Helpers(3, stamp=STAMP) as helpers:
+        sink = FileSink(output.fileno())
+        write_store_layer(
+            sink, [str(tmp_path)], stamp=STAMP, store_dir=str(tmp_path.parent), helpers=helpers
+        )
+        assert not helpers._helpers
+
+
+def test_an_error_of_a_helper_is_raised(tmp_path):
+    for number in range(1000):
+        (tmp_path / f"{number:04}").write_text("x")
+    with open(os.devnull, "wb") as output, Helpers(1, stamp=STAMP) as helpers:
+        sink = FileSink(output.fileno())
+        with socket.socket(socket.AF_UNIX) as bad:
+            bad.bind(str(tmp_path / f"{helpers_module._OWN_BATCH + 50:04}a"))
+            with pytest.raises(UserError) as failed:
+                write_store_layer(
+                    sink,
+                    [str(tmp_path)],
+                    stamp=STAMP,
+                    store_dir=str(tmp_path.parent),
+                    helpers=helpers,
+                )
+    assert "0210a is a socket, which no layer can hold" in str(failed.value)
+
+
+def test_a_helper_that_was_killed_is_an_error(tree):
+    with open(os.devnull, "wb") as output, Helpers(1, stamp=STAMP) as helpers:
+        os.kill(helpers._helper(0)._process, signal.SIGKILL)
+        sink = FileSink(output.fileno())
+        with pytest.raises(UserError, match="a helper process was killed"):
+            write_store_layer(
+                sink, [str(tree)], stamp=STAMP, store_dir=str(tree.parent), helpers=helpers
+            )
+
+
+def test_helpers_end_with_the_stream(tree):
+    with Helpers(3, stamp=STAMP) as helpers:
+        processes = [helpers._helper(number)._process for number in range(3)]
+    for process in processes:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(process, 0)
+        assert not os.path.exists(f"/proc/{process}")
