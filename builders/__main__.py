@@ -16,16 +16,19 @@ from builders.console.terminal import takes_output  # noqa: E402
 
 COMMANDS: Final = {
     # What runs in the sandbox of a derivation. nix/build.nix gives the name.
+    "base_image": "builders.derivations.base_image",
+    "closure_layer": "builders.derivations.closure_layer",
     "compile_library": "builders.derivations.compile_library",
     "customisation_layer": "builders.derivations.customisation_layer",
     "export_image": "builders.derivations.export_image",
     "image_file": "builders.derivations.image_file",
     "image_plan": "builders.derivations.image_plan",
+    "layer_metadata": "builders.derivations.layer_metadata",
     "merge_images": "builders.derivations.merge_images",
     "prefetch_program": "builders.derivations.prefetch_program",
     "pull_image": "builders.derivations.pull_image",
     "single_layer": "builders.derivations.single_layer",
-    "single_layer_image": "builders.derivations.single_layer_image",
+    "store_layers": "builders.derivations.store_layers",
     "stream_script": "builders.derivations.stream_script",
     # What people run.
     "nix_prefetch_docker": "builders.programs.nix_prefetch_docker",

@@ -1,4 +1,4 @@
-# The image of a stream as a compressed file in the store.
+# The image of a plan as a compressed file in the store.
 {
   build,
   compressors,
@@ -8,7 +8,13 @@
   name,
   # In messages.
   image,
-  stream,
+  # Of a stream script, or the plan and passthru of another image.
+  stream ? null,
+  conf ? stream.conf,
+  # A file and no program, whatever the stream is.
+  passthru ? removeAttrs stream.passthru [ "isExe" ] // {
+    inherit stream;
+  },
   compressor ? "gz",
   compressionLevel ? null,
   meta ? { },
@@ -20,12 +26,8 @@ build.derivation {
   name = "${name}.tar${compression.extension}";
   builder = "image_file";
   arguments = {
-    plan = "${stream.conf}";
+    plan = "${conf}";
   }
   // compression.arguments;
-  inherit meta;
-  # A file and no program, whatever the stream is.
-  passthru = removeAttrs stream.passthru [ "isExe" ] // {
-    inherit stream;
-  };
+  inherit meta passthru;
 }

@@ -82,8 +82,9 @@ let
     compressedImage = callPackage ./compressed-image.nix { };
     compressors = callPackage ./checks/compressors.nix { };
     containerConfig = callPackage ./checks/config.nix { };
+    imagePlan = callPackage ./image-plan.nix { };
     imageFile = callPackage ./checks/image-file.nix { };
-    imageName = callPackage ./checks/names.nix { };
+    names = callPackage ./checks/names.nix { };
     scripts = callPackage ./scripts.nix { };
     storePaths = callPackage ./checks/store-paths.nix { };
     values = callPackage ./checks/values.nix { };

@@ -57,6 +57,19 @@ def read_graph(nodes: Sequence[Mapping[str, Any]]) -> dict[str, StorePath]:
     }
 
 
+def graph_to_nodes(graph: Graph) -> list[dict[str, Any]]:
+    """Return the JSON that `read_graph` reads."""
+    return [
+        {
+            "path": node.path,
+            "narSize": node.nar_size,
+            "narHash": node.nar_hash,
+            "references": list(node.all_references),
+        }
+        for node in graph.values()
+    ]
+
+
 def referrers_first(graph: Graph) -> list[str]:
     """Return all paths, each before everything that it refers to.
 

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 from builders.derivations import arguments
+from builders.derivations.base_image import from_image_choice
 from builders.formats.base_image import read_base_image
 from builders.formats.stream_scripts import is_script, run_stream
 from builders.layers.tree import MTIME
@@ -39,14 +40,14 @@ def main(_: list[str]) -> None:
         run_stream(given.from_image, path, what=what)
     image = read_base_image(
         path,
-        name=given.from_image_name,
-        tag=given.from_image_tag,
+        what=what,
+        choice=from_image_choice(given.from_image_name, given.from_image_tag),
         architecture=given.architecture,
         jobs=build.cores,
         spool=os.path.join(build.top, "image.tar"),
     )
     with (
-        open_layers(image, directory=build.top, what=what) as layers,
+        open_layers(image.layers, directory=build.top, what=what) as layers,
         open(build.out, "wb", buffering=0) as file,
     ):
         sink = FileSink(file.fileno())

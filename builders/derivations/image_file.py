@@ -1,15 +1,16 @@
-"""Builds a layered image as a file: the stream of a plan, compressed."""
+"""Makes an image's archive: the stream of its plan, compressed."""
 
 from dataclasses import dataclass
 
 from builders.derivations import arguments
+from builders.derivations.image_plan import output_hash
 from builders.formats.image_file import write_image_file
-from builders.image.plan import from_json
+from builders.image.plan import plan_from_json
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What layered_image takes: the image `plan`, name and level of the `compressor`."""
+    """What image_file takes: the image `plan`, name and level of the `compressor`."""
 
     plan: str
     compressor: str
@@ -21,10 +22,11 @@ def main(_: list[str]) -> None:
     build = arguments.load()
     given = build.arguments(Arguments)
     with open(given.plan, encoding="utf-8") as file:
-        plan = from_json(file.read())
+        plan = plan_from_json(file.read())
     write_image_file(
         plan,
         build.out,
+        repo_tag=plan.repo_tag if plan.tag else f"{plan.name}:{output_hash(build.out)}",
         compressor=given.compressor,
         level=given.compression_level,
         jobs=build.cores,

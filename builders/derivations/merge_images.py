@@ -46,7 +46,7 @@ def main(_: list[str]) -> None:
 
     def produce(output: int) -> None:
         sink = FileSink(output)
-        write_merged(sink, sources, mtime=MTIME)
+        write_merged(sink, sources, mtime=MTIME, what="mergeImages")
         sink.flush()
 
     with open(build.out, "wb") as target:

@@ -110,10 +110,17 @@ def environment(variables: Mapping[str, str], *, certificates: str) -> dict[str,
 def refuse_platform(skopeo: Skopeo, image: RemoteImage, *, platform: str) -> None:
     """Say which platforms there are in place of `platform`."""
     try:
-        entries = read_index(skopeo.manifest(image), what=str(image)) or []
+        entries = (
+            read_index(
+                skopeo.manifest(image),
+                what=f"what the registry answers for {image}",
+                hint="check imageName",
+            )
+            or []
+        )
     except RegistryError as error:
         die(describe(error, image), hint=HINTS[error.problem])
-    found = ", ".join(entry.platform for entry in entries) or "none"
+    found = ", ".join(str(entry.platform) for entry in entries if entry.platform) or "none"
     die(
         f"the registry {image.registry} has no image for {platform} under {image}",
         hint=f"set os and arch to one of those it has: {found}",

@@ -1,17 +1,15 @@
 """Builds the layer of buildImage: `copyToRoot`, and what the scripts make of it.
 
-The output is a directory with `layer.tar`, `checksum` (its SHA-256 in
-hexadecimal and a newline), `json` (configuration, which keeps the store paths
-that it names in the closure) and `VERSION`, which is `1.0`.
+The output is as builders.derivations.layer_directory says.
 """
 
-import json
 import os
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from builders.closure.graph import read_graph
 from builders.derivations import arguments
+from builders.derivations.planned import PlannedBase
 from builders.layers.tree import MTIME, Owner, write_layer
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.changes import Snapshot
@@ -30,15 +28,11 @@ _SESSION: Final = "session"
 class Arguments(arguments.ScriptArguments):
     """What image_layer takes, in the names of buildImage's attributes.
 
-    `root_path` is PATH for runAsRoot.
+    `base` is the output of base_image, `root_path` PATH for runAsRoot.
     """
 
-    architecture: str
-    config: dict[str, Any] | None
-    created: str
+    base: str | None
     from_image: str | None
-    from_image_name: str | None
-    from_image_tag: str | None
     copy_to_root: list[str]
     keep_contents_dirlinks: bool
     extra_commands: str
@@ -101,14 +95,8 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
     root, copies, layer = (os.path.join(build.top, name) for name in ("root", "copies", "layer"))
     if given.from_image:
         print("Unpacking base image...", flush=True)
-    with open_base(
-        given.from_image,
-        name=given.from_image_name,
-        tag=given.from_image_tag,
-        architecture=given.architecture,
-        jobs=build.cores,
-        directory=build.top,
-    ) as (_, base):
+    layers = PlannedBase.read(given.base).layers if given.base else None
+    with open_base(layers, directory=build.top, what=f"fromImage {given.from_image}") as base:
         os.mkdir(root, 0o755)
         if base:
             unpack(base, root)
@@ -131,17 +119,7 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
 
 
 def pack(root: str, out: str, given: Arguments, *, owner: Owner | None) -> None:
-    """Write the layer of `root`, and what lies beside it, to the output."""
-    document = {
-        "architecture": given.architecture,
-        "config": given.config,
-        "created": given.created,
-        "os": "linux",
-    }
+    """Write the layer of `root` to the output."""
     # Not before the scripts are done: runAsRoot sees the store, and may change all that it sees.
     os.mkdir(out)
-    with open(os.path.join(out, "json"), "w", encoding="utf-8") as file:
-        json.dump(document, file)
-    with open(os.path.join(out, "VERSION"), "w", encoding="ascii") as file:
-        file.write("1.0")
     write_layer(out, root, owner=owner)

@@ -44,7 +44,7 @@ _FOREIGN: Final = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and give the image archive in it"),
     (b"hsqs", "a squashfs file system", "give an image archive, as 'docker save' makes it"),
     (b"QFI\xfb", "a disk image (qcow2)", "give an image archive, as 'docker save' makes it"),
-    (b"\x0d\0\0\0\0\0\0\0nix-archive-1", "a NAR", "restore it with 'nix-store --restore'"),
+    (b"\x0d\0\0\0\0\0\0\0nix-archive-1", "a NAR", "unpack it and give the image archive in it"),
     (b"!<arch>", "an ar archive (a .deb?)", "give an image archive, as 'docker save' makes it"),
     (b"0707", "a cpio archive", "give an image archive, as 'docker save' makes it"),
     (b"\x04\x22\x4d\x18", "compressed with lz4", "compress it with gz, zstd, xz or bz2, or not"),
@@ -58,7 +58,7 @@ _FOREIGN: Final = (
 """First bytes of what people have passed for an image archive, what it is, and what to do."""
 
 
-class Archive(Protocol):
+class ImageArchive(Protocol):
     """A base image archive whose members are known."""
 
     what: str
@@ -77,14 +77,12 @@ class Archive(Protocol):
 
 @contextmanager
 def open_archive(
-    path: str, *, jobs: int, spool: str | None = None, what: str | None = None
-) -> Iterator[Archive]:
+    path: str, *, jobs: int, spool: str | None = None, what: str
+) -> Iterator[ImageArchive]:
     """Open the archive at `path`, and read which members it has.
 
-    `jobs`, `spool` and errors are as in builders.formats.base_image.read_base_image; `what` is the
-    subject of errors.
+    `jobs`, `spool` and errors are as in builders.formats.base_image.read_base_image.
     """
-    what = what or f"fromImage {path}"
     if os.path.exists(os.path.join(path, OCI_LAYOUT)):
         die(
             f"{what} is a directory, not an archive",

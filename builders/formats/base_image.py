@@ -8,20 +8,10 @@ Changeset Format" (manifest.json); OCI image specification v1.1, "Image Layout"
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from builders.compression.streams import (
-    CHUNK,
-    NONE,
-    FileRange,
-    Reader,
-    Section,
-    open_decompressed,
-    open_file,
-    read_ahead,
-)
 from builders.console.errors import UserError, die
 from builders.formats.archive_files import (
     DESCRIBING,
@@ -29,44 +19,22 @@ from builders.formats.archive_files import (
     MANIFEST,
     OCI_LAYOUT,
     RESAVE,
-    Archive,
+    ImageArchive,
     open_archive,
 )
-from builders.formats.docker_archive import NamedImage, choose_docker, docker_images
-from builders.formats.documents import Value, read_document, resolve, wrong_digest
+from builders.formats.docker_archive import choose_docker, docker_images
+from builders.formats.documents import find_file, read_document, wrong_digest
+from builders.formats.json_values import JsonValue
+from builders.formats.named_images import FIRST, Choice, NamedImage
 from builders.formats.oci_layout import choose_oci, oci_images
-from builders.tar.reader import REMAKE, Tape, normalise
+from builders.image.layers import MEDIA_TYPES, BaseLayer, Blob
+from builders.tar.reader import REMAKE, normalise
 
 _CONFIG_BY_DIGEST: Final = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")
 _BLOB: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 _ROOT_DIRECTORIES: Final = frozenset(
     ("bin", "boot", "dev", "etc", "home", "lib", "nix", "proc", "root", "sbin", "usr", "var")
 )
-
-
-@dataclass(frozen=True)
-class BaseLayer:
-    """A layer of a base image, to be copied untouched into the image on top of it.
-
-    `name` is the member's, as manifest.json calls it. The layer's `size` bytes
-    start at `offset` of the decompressed archive; they may be compressed
-    themselves. `diff_id` ("sha256:" and hexadecimal digits) is the digest of the
-    uncompressed layer, which has `uncompressed_size` bytes; both were checked.
-    The other fields are of the member's header, `mtime` in seconds since 1970.
-    All of them are plain values: `dataclasses.asdict` gives JSON, `BaseLayer(**json)` the layer.
-    """
-
-    name: str
-    offset: int
-    size: int
-    diff_id: str
-    uncompressed_size: int
-    mode: int
-    mtime: int
-    uid: int
-    gid: int
-    uname: str
-    gname: str
 
 
 @dataclass(frozen=True)
@@ -92,17 +60,17 @@ class BaseImage:
 def read_base_image(
     path: str,
     *,
-    name: str | None = None,
-    tag: str | None = None,
+    what: str,
+    choice: Choice = FIRST,
     architecture: str | None = None,
     jobs: int = 1,
     spool: str | None = None,
 ) -> BaseImage:
     """Return the image in the archive at `path`, all of whose layers are found and hashed.
 
-    The archive is uncompressed or compressed with gzip, zstd, xz or bzip2. Where
-    it holds several images, `name` and `tag` choose one, neither without the
-    other; else it is the first one that manifest.json names. An OCI archive without
+    The archive is uncompressed or compressed with gzip, zstd, xz or bzip2; `what` is the subject of
+    errors about it. Where it holds several images, `choice` says which one is meant; else it is the
+    first one that manifest.json names. An OCI archive without
     manifest.json has no first one: there `architecture` (as in GOARCH) decides
     between those that are left. A compressed archive is read once, in constant
     memory; of an uncompressed one only headers, JSON and the layers in question
@@ -114,12 +82,12 @@ def read_base_image(
     none of an image, lacks something, or where the image that it describes is
     not the one that it holds.
     """
-    with open_archive(path, jobs=jobs, spool=spool) as archive:
+    with open_archive(path, jobs=jobs, spool=spool, what=what) as archive:
         if MANIFEST in archive.members:
-            image = choose_docker(archive, docker_images(archive), name=name, tag=tag)
+            image = choose_docker(archive, docker_images(archive), choice)
         # A cut off `docker save` may have lost only its manifest.json.
         elif INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end:
-            image = choose_oci(archive, name=name, tag=tag, architecture=architecture)
+            image = choose_oci(archive, choice, architecture=architecture)
         else:
             raise _no_image(archive)
         return _read_image(archive, image)
@@ -144,66 +112,19 @@ def read_images(
         return tuple(_read_image(archive, image) for image in images)
 
 
-def _read_image(archive: Archive, image: NamedImage) -> BaseImage:
+def _read_image(archive: ImageArchive, image: NamedImage) -> BaseImage:
     config, config_json = _read_config(archive, image)
     return BaseImage(
         path=archive.path,
         compression=archive.compression,
-        layers=_read_layers(archive, image, config),
+        layers=_layers_of(archive, image, config),
         config=config,
         config_json=config_json,
         repo_tags=image.repo_tags,
     )
 
 
-def read_layers(
-    path: str, compression: str, layers: Iterable[BaseLayer], *, what: str | None = None
-) -> Iterator[tuple[BaseLayer, Iterator[bytes]]]:
-    """Yield each of `layers` with its bytes, in pieces of 1 MiB or less.
-
-    `path` and `compression` are the archive's, as `read_base_image` gave them, and `what` is its
-    name in errors. In a
-    compressed archive the layers have to be in ascending order of their offsets, each once.
-    What is not read of a layer's bytes before the next layer is asked for is passed over. Raises
-    `UserError` where the archive has become another one or can't be read.
-    """
-    what = what or f"fromImage {path}"
-    if compression == NONE:
-        with open_file(path, what=what) as (fd, size):
-            for layer in layers:
-                if layer.offset + layer.size > size:
-                    raise _changed(what, layer)
-                content = FileRange(fd, layer.offset, layer.offset + layer.size, what=what)
-                yield layer, _chunks(content, layer, what=what)
-        return
-    with open_decompressed(path, what=what) as (found, stream), read_ahead(stream) as reader:
-        tape = Tape(reader, what=what)
-        for layer in layers:
-            if layer.offset < tape.position:
-                raise ValueError(f"layer {layer.name} lies behind the one before it")
-            if found != compression or not tape.skip(layer.offset - tape.position):
-                raise _changed(what, layer)
-            section = Section(tape, layer.size)
-            yield layer, _chunks(section, layer, what=what)
-
-
-def _chunks(content: Reader, layer: BaseLayer, *, what: str) -> Iterator[bytes]:
-    left = layer.size
-    while chunk := content.read(CHUNK):
-        left -= len(chunk)
-        yield chunk
-    if left:
-        raise _changed(what, layer)
-
-
-def _changed(what: str, layer: BaseLayer) -> UserError:
-    return UserError(
-        f"{what} no longer holds layer {layer.name} where it was when the image was planned",
-        hint="build the image again",
-    )
-
-
-def _read_config(archive: Archive, image: NamedImage) -> tuple[Mapping[str, Any], bytes]:
+def _read_config(archive: ImageArchive, image: NamedImage) -> tuple[Mapping[str, Any], bytes]:
     """Return the image configuration, the shape of all that is used of it checked, and as bytes."""
     wanted = f"{image.source} names configuration {image.config}"
     document, data = read_document(archive, image.config, wanted=wanted)
@@ -211,18 +132,18 @@ def _read_config(archive: Archive, image: NamedImage) -> tuple[Mapping[str, Any]
     by_digest = _CONFIG_BY_DIGEST.fullmatch(image.config)
     if by_digest and by_digest[1] != found:
         wrong_digest(archive, image.config, found)
-    config = Value(document, f"{archive.what}: {image.config}")
+    config = JsonValue(document, f"{archive.what}: {image.config}", hint=RESAVE)
     properties = config.properties()
     config["config"].or_else({})["Env"].strings()
     config["history"].or_else([]).elements()
     return properties, data
 
 
-def _read_layers(
-    archive: Archive, image: NamedImage, config: Mapping[str, Any]
+def _layers_of(
+    archive: ImageArchive, image: NamedImage, config: Mapping[str, Any]
 ) -> tuple[BaseLayer, ...]:
     where = f"{archive.what}: {image.config}"
-    rootfs = Value(config, where)["rootfs"]
+    rootfs = JsonValue(config, where, hint=RESAVE)["rootfs"]
     if rootfs.value is None and not image.layers:
         return ()
     claims = [claim.digest() for claim in rootfs["diff_ids"].or_else([]).elements()]
@@ -233,13 +154,17 @@ def _read_layers(
             hint=RESAVE,
         )
     members = [
-        resolve(archive, name, wanted=f"{image.source} names layer {name}") for name in image.layers
+        find_file(archive, name, wanted=f"{image.source} names layer {name}")
+        for name in image.layers
     ]
     # Links to a layer that has a name already: that name stands for all of them.
     names: dict[int, str] = {}
     layers = []
     digests = archive.digests(members)
-    for name, member, claim, digest in zip(image.layers, members, claims, digests, strict=True):
+    history = _history(config, claims)
+    for name, member, claim, digest, entry in zip(
+        image.layers, members, claims, digests, history, strict=True
+    ):
         names.setdefault(member.offset, normalise(name))
         if normalise(name) in DESCRIBING:
             die(f"{archive.what}: {image.source} names {name} as a layer", hint=RESAVE)
@@ -254,11 +179,18 @@ def _read_layers(
             wrong_digest(archive, member.name, digest.blob)
         layers.append(
             BaseLayer(
-                name=names[member.offset],
+                archive=archive.path,
+                compression=archive.compression,
                 offset=member.offset,
-                size=member.size,
+                stored=Blob(
+                    digest=f"sha256:{digest.blob}",
+                    media_type=MEDIA_TYPES.get(digest.compression),
+                    size=member.size,
+                ),
                 diff_id=f"sha256:{digest.diff}",
-                uncompressed_size=digest.size,
+                size=digest.size,
+                entry=entry,
+                name=names[member.offset],
                 mode=member.mode,
                 mtime=member.mtime,
                 uid=member.uid,
@@ -270,7 +202,19 @@ def _read_layers(
     return tuple(layers)
 
 
-def _no_image(archive: Archive) -> UserError:
+def _history(config: Mapping[str, Any], digests: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """Return one history entry a layer: the configuration's own, where they match the layers."""
+    history = [
+        entry
+        for entry in config.get("history") or ()
+        if isinstance(entry, dict) and not entry.get("empty_layer")
+    ]
+    if len(history) == len(digests):
+        return history
+    return [{"comment": f"base image layer sha256:{digest}"} for digest in digests]
+
+
+def _no_image(archive: ImageArchive) -> UserError:
     """Return the error that says what an archive is that holds no image."""
     lacks = f"{archive.what} has no {MANIFEST}"
     members = archive.members

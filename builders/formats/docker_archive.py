@@ -1,33 +1,33 @@
-"""Which image: those that manifest.json names.
+"""The Docker archive, as `docker save` writes it and `docker load` reads it.
 
-Source: Docker image specification v1.3.0, "Combined Image JSON + Filesystem Changeset Format".
+Its members are layers, image configurations and manifest.json, which names the two. Ours are called
+by their digests: `HEX/layer.tar` and `HEX.json`. Source: Docker image specification v1.3.0,
+"Combined Image JSON + Filesystem Changeset Format".
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from builders.console.errors import UserError, die
-from builders.formats.archive_files import MANIFEST, RESAVE, Archive
-from builders.formats.documents import Value, read_document
+from builders.console.errors import die
+from builders.formats.archive_files import MANIFEST, RESAVE, ImageArchive
+from builders.formats.documents import read_document
+from builders.formats.json_values import JsonValue
+from builders.formats.named_images import Choice, NamedImage, familiar
+from builders.image.layers import BaseLayer, Layer
+from builders.tar.header import REGULAR, Entry
+from builders.tar.sinks import FileSink
+from builders.tar.writer import TarWriter
 
-
-@dataclass(frozen=True)
-class NamedImage:
-    """An image as its manifest describes it, by names of members.
-
-    `source` is the document that says so.
-    """
-
-    source: str
-    config: str
-    layers: tuple[str, ...]
-    repo_tags: tuple[str, ...]
+_MODE: Final = 0o644
 
 
-def docker_images(archive: Archive) -> list[NamedImage]:
+def docker_images(archive: ImageArchive) -> list[NamedImage]:
     """Return the images that manifest.json names; there is at least one."""
     document, _ = read_document(archive, MANIFEST, wanted=f"its {MANIFEST}")
-    entries = Value(document, f"{archive.what}: {MANIFEST}").elements()
+    entries = JsonValue(document, f"{archive.what}: {MANIFEST}", hint=RESAVE).elements()
     if not entries:
         die(f"{archive.what}: {MANIFEST} names no image", hint=RESAVE)
     return [
@@ -42,61 +42,109 @@ def docker_images(archive: Archive) -> list[NamedImage]:
 
 
 def choose_docker(
-    archive: Archive, images: Sequence[NamedImage], *, name: str | None, tag: str | None
+    archive: ImageArchive, images: Sequence[NamedImage], choice: Choice
 ) -> NamedImage:
-    """Return that of `images` which is called `name` and `tag`, or else the first."""
+    """Return that of `images` which is meant."""
     held = [repo_tag for image in images for repo_tag in image.repo_tags]
-    check_pair(archive, held, name=name, tag=tag)
-    if name is None or tag is None:
+    choice.check(archive.what, held)
+    wanted = choice.reference
+    if wanted is None:
         return images[0]
-    wanted = wanted_reference(name, tag)
     for image in images:
         if wanted in map(familiar, image.repo_tags):
             return image
-    raise no_such_image(archive, f"{name}:{tag}", held)
+    raise choice.missing(archive.what, held)
 
 
-def check_pair(archive: Archive, held: Sequence[str], *, name: str | None, tag: str | None) -> None:
-    """Raise `UserError` where of `name` and `tag` only one is given."""
-    if (name is None) == (tag is None):
-        return
-    given, other = (
-        ("fromImageName", "fromImageTag")
-        if tag is None
-        else (
-            "fromImageTag",
-            "fromImageName",
-        )
-    )
-    die(
-        f"{archive.what}: {given} is given without {other}; it holds "
-        + (", ".join(held) or "images without a name"),
-        hint="set both to choose one, or neither to take its first one",
-    )
+def layer_name(diff_id: str) -> str:
+    """Return what the layer with this diff ID is called in archives of ours."""
+    return f"{diff_id.removeprefix('sha256:')}/layer.tar"
 
 
-def no_such_image(archive: Archive, wanted: str, held: Sequence[str]) -> UserError:
-    """Return the error of an archive that holds `held` and not `wanted`."""
-    return UserError(
-        f"{archive.what} holds no image {wanted}, only "
-        + (", ".join(held) or "images without a name"),
-        hint="set fromImageName and fromImageTag to one that it holds"
-        if held
-        else "leave fromImageName and fromImageTag out to take its first one",
-    )
+def member_name(layer: Layer) -> str:
+    """Return what `layer` is called: a base image's layer keeps its name."""
+    return layer.name if isinstance(layer, BaseLayer) else layer_name(layer.blob.digest)
 
 
-def wanted_reference(name: str, tag: str) -> str:
-    """Return the familiar form of what fromImageName and fromImageTag ask for.
+@dataclass(frozen=True)
+class ImageEntry:
+    """An image in manifest.json: its configuration, names, and the names of its layers."""
 
-    Names are lower case in archives, whatever their makers were given.
+    config: bytes
+    repo_tags: Sequence[str]
+    layers: Sequence[str]
+
+    @property
+    def config_name(self) -> str:
+        """The member that the configuration is."""
+        return f"{hashlib.sha256(self.config).hexdigest()}.json"
+
+
+class DockerArchiveWriter:
+    """Writes a Docker archive to a sink: its layers, and then `finish`.
+
+    Members of our own have the time `mtime`, in seconds since 1970. A member that comes again is
+    written once.
     """
-    return familiar(f"{name.lower()}:{tag}")
+
+    def __init__(self, sink: FileSink, *, mtime: int) -> None:
+        self._tar = TarWriter(sink)
+        self._mtime = mtime
+        self._names: set[str] = set()
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a member of that name."""
+        return name in self._names
+
+    def add(self, name: str, size: int, content: Callable[[], object] | bytes) -> None:
+        """Write a member of our own."""
+        self._add(
+            Entry(name=name, type=REGULAR, mode=_MODE, uid=0, gid=0, mtime=self._mtime, size=size),
+            content,
+        )
+
+    def add_layer(self, layer: Layer, content: Callable[[], object]) -> None:
+        """Write a layer, which `content` writes; one of a base image with its own header."""
+        name, size = member_name(layer), layer.blob.size
+        if not isinstance(layer, BaseLayer):
+            self.add(name, size, content)
+            return
+        entry = Entry(
+            name=name,
+            type=REGULAR,
+            mode=layer.mode,
+            uid=layer.uid,
+            gid=layer.gid,
+            mtime=layer.mtime,
+            size=size,
+            uname=layer.uname,
+            gname=layer.gname,
+        )
+        self._add(entry, content)
+
+    def finish(self, images: Sequence[ImageEntry]) -> None:
+        """Write the configurations of `images`, manifest.json and the end."""
+        for image in images:
+            self.add(image.config_name, len(image.config), image.config)
+        manifest = _manifest(images)
+        self.add(MANIFEST, len(manifest), manifest)
+        self._tar.finish()
+
+    def _add(self, entry: Entry, content: Callable[[], object] | bytes) -> None:
+        if entry.name in self._names:
+            return
+        self._names.add(entry.name)
+        self._tar.add(entry, content)
 
 
-def familiar(reference: str) -> str:
-    """Return an image's name as Docker's users know it: without its default registry."""
-    for prefix in ("docker.io/library/", "index.docker.io/library/", "docker.io/"):
-        if reference.startswith(prefix):
-            return reference.removeprefix(prefix)
-    return reference
+def _manifest(images: Sequence[ImageEntry]) -> bytes:
+    """Return manifest.json; indent and order of keys are the reference's."""
+    entries = [
+        {
+            "Config": image.config_name,
+            "RepoTags": list(image.repo_tags),
+            "Layers": list(image.layers),
+        }
+        for image in images
+    ]
+    return json.dumps(entries, indent=4).encode()

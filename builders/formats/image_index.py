@@ -5,70 +5,93 @@ under another media type.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from builders.console.errors import die
+from builders.console.errors import UserError
+from builders.formats.json_values import JsonValue
+from builders.image.platform import Platform
 
-_VARIANTS: Final = ("", "v8", "v7", "v6", "v5")
+_VARIANTS: Final = (None, "v8", "v7", "v6", "v5")
 """The order in which skopeo prefers variants of an architecture when none is asked for."""
+_UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A manifest that an index lists, and its platform."""
+class IndexEntry:
+    """A manifest that an index lists.
+
+    `digest` is "sha256:" and hexadecimal digits. `platform` is None where the index doesn't say,
+    and so are its parts, as empty strings. `reference` is the name of the image, with a tag or a
+    tag alone, None where the index has none. `is_index` is true of an index within the index.
+    """
 
     digest: str
-    os: str
-    architecture: str
-    variant: str
-
-    @property
-    def platform(self) -> str:
-        """The platform, as `docker --platform` spells it."""
-        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+    platform: Platform | None
+    reference: str | None
+    is_index: bool
 
 
-def read_index(data: bytes, *, what: str) -> list[Entry] | None:
+def index_entries(index: JsonValue) -> list[IndexEntry]:
+    """Return what `index` lists, but for attestations, which are no images.
+
+    Raises `UserError` where it is no index.
+    """
+    entries = map(_entry, index["manifests"].elements())
+    return [entry for entry in entries if entry is not None]
+
+
+def read_index(data: bytes, *, what: str, hint: str) -> list[IndexEntry] | None:
     """Return what an index lists, or None where `data` is the manifest of a single image.
 
-    Raises `UserError` where it is neither; `what` names the image.
+    Raises `UserError` where it is neither; `what` names the source of `data`.
     """
     try:
-        manifest = json.loads(data)
-        if not isinstance(manifest, dict):
-            raise TypeError
-        if "manifests" not in manifest:
-            return None
-        return [_entry(entry) for entry in manifest["manifests"] if _has_platform(entry)]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        die(
-            f"what the registry answers for {what} is no image manifest",
-            hint="check the name of the image and of the registry",
-        )
+        index = JsonValue(json.loads(data), what, hint)
+    except (ValueError, RecursionError):
+        raise UserError(f"{what} is not JSON", hint=hint) from None
+    return index_entries(index) if "manifests" in index.properties() else None
 
 
-def choose(entries: list[Entry], *, os: str, architecture: str) -> Entry | None:
+def choose_platform(entries: Sequence[IndexEntry], wanted: Platform) -> IndexEntry | None:
     """Return the entry that skopeo takes for a platform, or None where there is none."""
-    fitting = [entry for entry in entries if (entry.os, entry.architecture) == (os, architecture)]
-    preferred = [entry for entry in fitting if entry.variant in _VARIANTS]
-    return min(
-        preferred,
-        key=lambda entry: _VARIANTS.index(entry.variant),
-        default=next(iter(fitting), None),
+    fitting = [
+        (entry, entry.platform.variant)
+        for entry in entries
+        if entry.platform
+        and (entry.platform.os, entry.platform.architecture) == (wanted.os, wanted.architecture)
+    ]
+    preferred = [(entry, variant) for entry, variant in fitting if variant in _VARIANTS]
+    ordered = sorted(preferred, key=lambda pair: _VARIANTS.index(pair[1])) or fitting
+    return ordered[0][0] if ordered else None
+
+
+def _entry(entry: JsonValue) -> IndexEntry | None:
+    digest = entry["digest"].digest()
+    annotations = entry["annotations"].or_else({})
+    platform = _platform(entry["platform"])
+    # docker buildx marks the attestation of an image so, and lists it under an unknown platform.
+    if annotations["vnd.docker.reference.type"].value is not None:
+        return None
+    if platform and platform.os == _UNKNOWN:
+        return None
+    return IndexEntry(
+        digest=f"sha256:{digest}",
+        platform=platform,
+        reference=annotations["io.containerd.image.name"].string_or_none()
+        or annotations["org.opencontainers.image.ref.name"].string_or_none(),
+        is_index=(entry["mediaType"].string_or_none() or "").endswith(
+            ("image.index.v1+json", "manifest.list.v2+json")
+        ),
     )
 
 
-def _has_platform(entry: dict[str, Any]) -> bool:
-    # Attestations are listed under the platform unknown/unknown.
-    return bool(entry.get("platform", {}).get("os", "unknown") != "unknown")
-
-
-def _entry(entry: dict[str, Any]) -> Entry:
-    platform = entry["platform"]
-    return Entry(
-        digest=entry["digest"],
-        os=platform["os"],
-        architecture=platform["architecture"],
-        variant=platform.get("variant", ""),
+def _platform(value: JsonValue) -> Platform | None:
+    if value.value is None:
+        return None
+    return Platform(
+        os=value["os"].string_or_none() or "",
+        architecture=value["architecture"].string_or_none() or "",
+        variant=value["variant"].string_or_none() or None,
     )

@@ -20,12 +20,14 @@ class LayerDigest:
     """What a layer hashes to.
 
     `blob` is the hexadecimal SHA-256 of its bytes as they are stored, `diff` that of the
-    uncompressed tar, which has `size` bytes.
+    uncompressed tar, which has `size` bytes; `compression` is one of
+    builders.compression.streams.
     """
 
     blob: str
     diff: str
     size: int
+    compression: str
 
 
 def digest_layer(source: Reader, *, what: str) -> LayerDigest:
@@ -39,7 +41,7 @@ def digest_layer(source: Reader, *, what: str) -> LayerDigest:
     if compression == NONE:
         while peekable.read(CHUNK):
             pass
-        return LayerDigest(blob=blob.digest(), diff=blob.digest(), size=blob.size)
+        return LayerDigest(blob=blob.digest(), diff=blob.digest(), size=blob.size, compression=NONE)
     inner = Decompressed(peekable, compression, what=what)
     layer = _Hashing(inner)
     try:
@@ -49,7 +51,9 @@ def digest_layer(source: Reader, *, what: str) -> LayerDigest:
         if error is inner.error:
             raise LayerError(error.message, hint=error.hint) from None
         raise
-    return LayerDigest(blob=blob.digest(), diff=layer.digest(), size=layer.size)
+    return LayerDigest(
+        blob=blob.digest(), diff=layer.digest(), size=layer.size, compression=compression
+    )
 
 
 class LayerError(UserError):

@@ -1,124 +1,121 @@
-"""The image plan: all that is known of a layered image before its bytes are written.
+"""The image plan: all that is known of an image before its bytes are written.
 
-It is JSON, the output `passthru.conf` of `streamLayeredImage`: which store
-path goes to which layer, each layer's digest and size, and the image
-configuration. With it an image streams without hashing anything.
+It is JSON, the output `conf` of an image: its layers with their digests and sizes, the lowest
+first, and its configuration. With it an image streams without hashing anything, and nothing in it
+needs a Nix store to be understood but the bytes themselves.
+
+Beside it lies the graph of the closure, which the stream does not need: JSON as well, an object
+with `version`, `roots` (the store paths that the image needs by itself) and `paths`, a list of
+objects with `path`, `narSize` (bytes), `narHash`, `references` and `layer`, the index of the layer
+that holds the path, or null.
 """
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from builders.formats.base_image import BaseLayer
-from builders.layers.tar_with_closure import Closure
-from builders.tar.header import Stamp
+from builders.closure.graph import Graph, graph_to_nodes
+from builders.image.dates import NOW
+from builders.image.layering import hash_layers
+from builders.image.layers import Layer, layer_from_json
+from builders.image.platform import Platform
 
-NOW: Final = "now"
-"""Stands for the time of streaming, as `created` or `mtime`."""
-
-VERSION: Final = 1
-
-
-@dataclass(frozen=True)
-class StoreLayer:
-    """A layer of store paths; `digest` (hexadecimal SHA-256) and `size` (bytes) are None
-    as long as the time of its files is `NOW`.
-    """
-
-    paths: tuple[str, ...]
-    digest: str | None = None
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class CustomisationLayer:
-    """The layer that the scripts made, with its hexadecimal SHA-256 and bytes.
-
-    `path` is its tar. In a layer of buildImage, store paths follow (`closure`).
-    """
-
-    path: str
-    digest: str
-    size: int
-    closure: Closure | None = None
-
-
-@dataclass(frozen=True)
-class Base:
-    """The base image, as far as the image on top of it needs it.
-
-    `path` is the archive and `compression` how it is compressed; `history` has
-    one entry per layer, as the OCI image specification describes.
-    """
-
-    path: str
-    compression: str
-    layers: tuple[BaseLayer, ...]
-    history: tuple[Mapping[str, Any], ...]
+VERSION: Final = 2
+"""Of the formats of the plan and of the graph beside it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An image to be streamed.
+    """An image.
 
-    `created` is an ISO 8601 date and time and `mtime` seconds since 1970, or
-    either is `NOW`. `config` is the merged container configuration (`config` in
-    the OCI image specification), None where there is none.
+    `tag` None stands for the hash in the store path of its archive. `created` is an ISO 8601 date
+    and time and `mtime`, the time of an archive's members, seconds since 1970, or either is `NOW`.
+    `config` is the merged container configuration (`config` in the OCI image specification), None
+    where there is none. `layers` are in the order of the image, the lowest first; `graph` is the
+    path of the graph of the closure, None where there is no such file.
     """
 
-    repo_tag: str
-    architecture: str
+    name: str
+    tag: str | None
+    platform: Platform
     created: str
     mtime: int | str
-    uid: int
-    gid: int
-    uname: str
-    gname: str
-    store_dir: str
     config: Mapping[str, Any] | None
-    base: Base | None
-    store_layers: tuple[StoreLayer, ...]
-    customisation_layer: CustomisationLayer
+    layers: tuple[Layer, ...]
+    graph: str | None = None
 
-    def stamp(self) -> Stamp:
-        """Return the owner and time of every entry of the store layers."""
-        if not isinstance(self.mtime, int):
-            raise ValueError("the plan's mtime is not resolved")
-        return Stamp(
-            mtime=self.mtime, uid=self.uid, gid=self.gid, uname=self.uname, gname=self.gname
-        )
+    @property
+    def repo_tag(self) -> str:
+        """Name and tag, as `docker run` takes them."""
+        return f"{self.name}:{self.tag or 'latest'}"
 
-    def with_store_layers(self, layers: tuple[StoreLayer, ...]) -> "Plan":
-        """Return the plan with `layers` for its store layers."""
-        return replace(self, store_layers=layers)
+    def resolve(self, *, jobs: int) -> "Plan":
+        """Return the plan with the current time for `NOW`, and the digests that follow from it.
+
+        They are found by `jobs` processes.
+        """
+        now = int(time.time())
+        created, mtime = self.created, self.mtime
+        if created == NOW:
+            created = datetime.fromtimestamp(now, UTC).isoformat()
+        if mtime == NOW:
+            mtime = now
+        layers = hash_layers([layer.at(now) for layer in self.layers], graph={}, jobs=jobs)
+        return replace(self, created=created, mtime=mtime, layers=layers)
 
     def to_json(self) -> str:
         """Return the plan as JSON, keys in the order of the fields."""
-        return json.dumps({"version": VERSION, **asdict(self)}, indent=2) + "\n"
+        data = {
+            "version": VERSION,
+            "name": self.name,
+            "tag": self.tag,
+            "platform": asdict(self.platform),
+            "created": self.created,
+            "mtime": self.mtime,
+            "config": self.config,
+            "layers": [layer.to_json() for layer in self.layers],
+            "graph": self.graph,
+        }
+        return json.dumps(data, indent=2) + "\n"
 
 
-def from_json(text: str) -> Plan:
-    """Return the plan that `Plan.to_json` wrote."""
+def plan_from_json(text: str) -> Plan:
+    """Return the plan that `Plan.to_json` wrote; raises `ValueError` for one of another version."""
     data = json.loads(text)
     version = data.pop("version")
     if version != VERSION:
         raise ValueError(f"an image plan of version {version}, expected {VERSION}")
-    base = data.pop("base")
     return Plan(
         **{
             **data,
-            "base": base
-            and Base(
-                path=base["path"],
-                compression=base["compression"],
-                layers=tuple(BaseLayer(**layer) for layer in base["layers"]),
-                history=tuple(base["history"]),
-            ),
-            "store_layers": tuple(
-                StoreLayer(**{**layer, "paths": tuple(layer["paths"])})
-                for layer in data["store_layers"]
-            ),
-            "customisation_layer": CustomisationLayer(**data["customisation_layer"]),
+            "platform": Platform(**data["platform"]),
+            "layers": tuple(map(layer_from_json, data["layers"])),
         }
     )
+
+
+def graph_to_json(graph: Graph, layers: Sequence[Layer], *, exclude: Collection[str]) -> str:
+    """Return what lies beside the plan of an image of `layers`.
+
+    The paths in `exclude` are roots of `graph` and no part of the image: what they refer to are the
+    roots of what is left.
+    """
+    holders = {path: number for number, layer in enumerate(layers) for path in layer.store_paths}
+    roots = {
+        reference
+        for path in exclude
+        for reference in (graph[path].references if path in graph else ())
+    }
+    data = {
+        "version": VERSION,
+        "roots": sorted(roots - set(exclude)),
+        "paths": [
+            {**node, "layer": holders.get(node["path"])}
+            for node in graph_to_nodes(dict(sorted(graph.items())))
+            if node["path"] not in exclude
+        ],
+    }
+    return json.dumps(data, indent=2) + "\n"

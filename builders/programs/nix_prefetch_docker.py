@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from builders.console.errors import die
-from builders.formats.image_index import choose, read_index
+from builders.formats.image_index import choose_platform, read_index
+from builders.image.platform import Platform
 from builders.registry.failures import Problem, RegistryError, describe
 from builders.registry.hashes import ALGORITHMS, FileHash, hash_file
 from builders.registry.names import RemoteImage, archive_name, is_digest, is_name, is_tag
@@ -212,12 +213,16 @@ def find_image(skopeo: Skopeo, request: Request) -> RemoteImage:
     """
     image = request.image
     manifest = skopeo.manifest(image)
-    entries = read_index(manifest, what=str(image))
+    entries = read_index(
+        manifest,
+        what=f"what the registry answers for {image}",
+        hint="check the name of the image and of the registry",
+    )
     if entries is None:
         return RemoteImage(image.name, skopeo.manifest_digest(manifest, image))
-    entry = choose(entries, os=request.os, architecture=request.architecture)
+    entry = choose_platform(entries, Platform(request.os, request.architecture))
     if not entry:
-        found = ", ".join(entry.platform for entry in entries) or "none"
+        found = ", ".join(str(entry.platform) for entry in entries if entry.platform) or "none"
         die(
             f"the registry {image.registry} has no image for {request.os}/{request.architecture} "
             f"under {image}",

@@ -12,7 +12,7 @@ from builders.console.errors import die
 from builders.console.terminal import takes_output
 from builders.derivations.arguments import cores
 from builders.formats.image_stream import stream_image
-from builders.image.plan import from_json
+from builders.image.plan import plan_from_json
 
 
 def main(arguments: list[str]) -> None:
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
         die("an image is not written to a terminal", hint=hint)
     try:
         with open(given.plan, encoding="utf-8") as file:
-            plan = from_json(file.read())
+            plan = plan_from_json(file.read())
     except OSError as error:
         die(
             f"can't read the image plan {given.plan}: {error.strerror}",

@@ -1,9 +1,9 @@
-"""The layers of a base image as files that can be read anywhere in."""
+"""The layers of a base image as files that can be read anywhere in, and the tree they make."""
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from builders.compression.streams import (
     MAGIC_LENGTH,
@@ -15,74 +15,62 @@ from builders.compression.streams import (
     open_file,
 )
 from builders.console.errors import die
-from builders.formats.base_image import BaseImage, BaseLayer, read_base_image, read_layers
+from builders.image.layers import BaseLayer
+from builders.layers.archived import ArchiveReader
 from builders.rootfs.merged import LayerFile, MergedTree, merge_layers
 
 
 @contextmanager
 def open_base(
-    path: str | None,
-    *,
-    name: str | None,
-    tag: str | None,
-    architecture: str,
-    jobs: int,
-    directory: str,
-) -> Iterator[tuple[BaseImage | None, MergedTree | None]]:
-    """Read the base image in the archive at `path`, and merge its layers; None for none.
+    layers: Sequence[BaseLayer] | None, *, directory: str, what: str
+) -> Iterator[MergedTree | None]:
+    """Merge the layers of a base image, the lowest first; None for no base image.
 
-    What is unpacked goes to files in `directory`. The others are as for `read_base_image`.
+    What is unpacked goes to files in `directory`; `what` names the image in errors.
     """
-    if path is None:
-        yield None, None
+    if layers is None:
+        yield None
         return
-    image = read_base_image(
-        path,
-        name=name,
-        tag=tag,
-        architecture=architecture,
-        jobs=jobs,
-        spool=os.path.join(directory, "base.tar"),
-    )
-    with open_layers(image, directory=directory, what=f"fromImage {path}") as layers:
-        yield image, merge_layers(layers)
+    with open_layers(layers, directory=directory, what=what) as files:
+        yield merge_layers(files)
 
 
 @contextmanager
-def open_layers(image: BaseImage, *, directory: str, what: str) -> Iterator[list[LayerFile]]:
-    """Open the layers of `image`, uncompressed, the lowest first.
+def open_layers(
+    layers: Sequence[BaseLayer], *, directory: str, what: str
+) -> Iterator[list[LayerFile]]:
+    """Open `layers`, which lie in one archive, uncompressed, the lowest first.
 
     A layer that lies uncompressed in an uncompressed archive is read where it
     is. All others are decompressed, each once and in constant memory, into a
     file in `directory` that is gone afterwards. `what` names the archive in errors.
     """
-    distinct = {layer.offset: layer for layer in image.layers}
+    if not layers:
+        yield []
+        return
+    path, compression = layers[0].archive, layers[0].compression
+    distinct = {layer.offset: layer for layer in layers}
     opened: dict[int, LayerFile] = {}
-    with (
-        open_file(image.path, what=what) as (fd, _),
-        tempfile.TemporaryFile(dir=directory, buffering=0) as spool,
-    ):
-        packed = []
-        for offset, layer in sorted(distinct.items()):
-            if image.compression == NONE and _is_plain(fd, layer):
-                opened[offset] = LayerFile(fd, offset, layer.size, what=_name(what, layer))
-            else:
-                packed.append(layer)
+    with ExitStack() as stack:
+        fd, _ = stack.enter_context(open_file(path, what=what))
+        spool = stack.enter_context(tempfile.TemporaryFile(dir=directory, buffering=0))
+        reader = stack.enter_context(ArchiveReader(path, compression, what=what))
         start = 0
-        for layer, chunks in read_layers(image.path, image.compression, packed, what=what):
-            name = _name(what, layer)
+        for offset, layer in sorted(distinct.items()):
+            name = f"{what}: layer {layer.name}"
+            stored = layer.stored.size
+            if compression == NONE and _is_plain(fd, offset, stored):
+                opened[offset] = LayerFile(fd, offset, stored, what=name)
+                continue
+            chunks = reader.chunks(offset, stored, name=layer.name)
             _, content = decompressed(Chunks(chunks), what=name)
             size = copy_to_file(content, spool)
-            if size != layer.uncompressed_size:
+            if size != layer.size:
                 die(f"{name} changed while it was read", hint="build again")
-            opened[layer.offset] = LayerFile(spool.fileno(), start, size, what=name)
+            opened[offset] = LayerFile(spool.fileno(), start, size, what=name)
             start += size
-        yield [opened[layer.offset] for layer in image.layers]
+        yield [opened[layer.offset] for layer in layers]
 
 
-def _is_plain(fd: int, layer: BaseLayer) -> bool:
-    return detect(os.pread(fd, min(MAGIC_LENGTH, layer.size), layer.offset)) == NONE
-
-
-def _name(what: str, layer: BaseLayer) -> str:
-    return f"{what}: layer {layer.name}"
+def _is_plain(fd: int, offset: int, size: int) -> bool:
+    return detect(os.pread(fd, min(MAGIC_LENGTH, size), offset)) == NONE

@@ -4,11 +4,12 @@
   arguments,
   build,
   buildPackages,
-  compressors,
+  compressedImage,
   containerConfig,
   go,
   imageFile,
-  imageName,
+  imagePlan,
+  names,
   scripts,
   storePaths,
   values,
@@ -39,9 +40,8 @@ arguments.strict "buildImage" (
     meta ? { },
   }@args:
   let
-    baseName = imageName.baseName name;
-    fullName = imageName.imageName name;
-    compression = compressors.check name compressor compressionLevel;
+    baseName = names.baseName name;
+    fullName = names.imageName name;
 
     given =
       if contents == null then
@@ -57,30 +57,39 @@ arguments.strict "buildImage" (
     };
     rootContents = storePaths.list (at attribute) given;
 
-    common = {
-      architecture = values.string (at "architecture") architecture;
-      created = values.date (at "created") created;
-      image_name = fullName;
-      config = if config == null then null else containerConfig.check name config;
-      from_image =
-        if fromImage == null then null else (imageFile "in docker image ${name}: fromImage" fromImage).path;
-      from_image_name = values.stringOrNull (at "fromImageName") fromImageName;
-      from_image_tag = values.stringOrNull (at "fromImageTag") fromImageTag;
-      store_dir = builtins.storeDir;
+    checkedArchitecture = values.string (at "architecture") architecture;
+    checkedConfig = if config == null then null else containerConfig.check name config;
+    checkedCreated = values.date (at "created") created;
+    image =
+      if fromImage == null then null else imageFile "in docker image ${name}: fromImage" fromImage;
+
+    base = imagePlan.baseImage {
+      name = baseName;
+      inherit image;
+      architecture = checkedArchitecture;
+      fromImageName = values.stringOrNull (at "fromImageName") fromImageName;
+      fromImageTag = values.stringOrNull (at "fromImageTag") fromImageTag;
+    };
+    # The base image, for derivations that look into its layers.
+    baseArguments = {
+      base = if base == null then null else "${base}";
+      from_image = if image == null then null else image.path;
     };
 
-    layer = build.derivation (
+    tree = build.derivation (
       {
-        name = "docker-layer-${baseName}";
+        name = "docker-tree-${baseName}";
         builder = "single_layer";
         arguments =
-          common
-          // scripts.arguments { inherit includeNixDB; }
+          scripts.arguments { inherit includeNixDB; }
           // {
+            image_name = fullName;
+            store_dir = builtins.storeDir;
             uid = values.id (at "uid") uid;
             gid = values.id (at "gid") gid;
             # What the script sees of it, and what the layer doesn't depend on else.
-            from_image = if runAsRoot == null then null else common.from_image;
+            base = if runAsRoot == null then null else baseArguments.base;
+            from_image = if runAsRoot == null then null else baseArguments.from_image;
             copy_to_root = rootContents;
             keep_contents_dirlinks = values.boolean (at "keepContentsDirlinks") keepContentsDirlinks;
             extra_commands = values.script (at "extraCommands") extraCommands;
@@ -95,26 +104,69 @@ arguments.strict "buildImage" (
       }
     );
 
-    image = build.derivation {
-      name = "docker-image-${baseName}.tar${compression.extension}";
-      builder = "single_layer_image";
-      arguments =
-        common
-        // compression.arguments
-        // {
-          tag = values.tag (at "tag") tag;
-          layer = "${layer}";
-          date = "${buildPackages.coreutils}/bin/date";
-        };
-      exportReferencesGraph.closure = [ layer ];
-      inherit meta;
+    layer = build.derivation {
+      name = "docker-layer-${baseName}";
+      builder = "layer_metadata";
+      arguments = {
+        architecture = checkedArchitecture;
+        config = checkedConfig;
+        created = checkedCreated;
+        layer = "${tree}";
+      };
+    };
+
+    # In the closure for what they refer to, and no part of the image themselves.
+    roots = [
+      (imagePlan.references baseName checkedConfig)
+      tree
+    ];
+
+    layers = build.derivation {
+      name = "docker-layers-${baseName}.json";
+      builder = "closure_layer";
+      arguments = baseArguments // {
+        layer = "${tree}";
+        exclude = map toString roots;
+        store_dir = builtins.storeDir;
+      };
+      exportReferencesGraph.closure = roots;
+    };
+
+    conf = imagePlan.plan {
+      name = "docker-image-${baseName}";
+      imageName = fullName;
+      tag = values.tag (at "tag") tag;
+      tagByArchive = true;
+      config = checkedConfig;
+      architecture = checkedArchitecture;
+      created = checkedCreated;
+      # As the files of the layer.
+      mtime = "1980-01-01";
+      inherit base layers;
+    };
+
+    file = compressedImage {
+      name = "docker-image-${baseName}";
+      image = name;
+      inherit
+        compressor
+        compressionLevel
+        conf
+        meta
+        ;
       passthru = {
-        inherit layer fromImage;
+        inherit
+          conf
+          fromImage
+          layer
+          layers
+          ;
+        inherit (conf) graph;
         buildArgs = args;
         imageName = fullName;
-        imageTag = if tag != null then tag else imageName.tagOf image;
+        imageTag = if tag != null then tag else names.tagOf file;
       };
     };
   in
-  image
+  file
 )

@@ -3,7 +3,7 @@
   lib,
   arguments,
   compressedImage,
-  imageName,
+  names,
   streamLayeredImage,
 }:
 let
@@ -19,7 +19,7 @@ arguments.strict "buildLayeredImage" (
     compressedImage (
       builtins.intersectAttrs own args
       // {
-        name = imageName.baseName name;
+        name = names.baseName name;
         image = name;
         stream = streamLayeredImage (removeAttrs args (lib.attrNames own));
       }

@@ -7,12 +7,12 @@
   containerConfig,
   go,
   imageFile,
-  imageName,
+  imagePlan,
+  names,
   runtimeShell,
   scripts,
   storePaths,
   values,
-  writeText,
 }:
 let
   layerings = [
@@ -55,8 +55,8 @@ arguments.strict "streamLayeredImage" (
   assert lib.assertMsg (layeringPipeline == null || args.layering or null == null)
     "in docker image ${name}: layering and layeringPipeline both say which store paths share a layer; leave out one of them";
   let
-    baseName = imageName.baseName name;
-    fullName = imageName.imageName name;
+    baseName = names.baseName name;
+    fullName = names.imageName name;
     storeDir = builtins.storeDir;
 
     at = attribute: {
@@ -67,15 +67,6 @@ arguments.strict "streamLayeredImage" (
     contentsList = storePaths.list (at "contents") contents;
     checkedConfig = containerConfig.check name config;
     checkedArchitecture = values.string (at "architecture") architecture;
-
-    # Its references are the store paths that the configuration names.
-    configFile = writeText "${baseName}-base.json" (
-      builtins.toJSON {
-        architecture = checkedArchitecture;
-        config = checkedConfig;
-        os = "linux";
-      }
-    );
 
     customisationLayer = build.derivation (
       {
@@ -98,29 +89,32 @@ arguments.strict "streamLayeredImage" (
       }
     );
 
+    base = imagePlan.baseImage {
+      name = baseName;
+      architecture = checkedArchitecture;
+      image =
+        if fromImage == null then null else imageFile "in docker image ${name}: fromImage" fromImage;
+    };
+
     # In the closure for what they refer to, and no part of the image themselves.
     roots = [
-      configFile
+      (imagePlan.references baseName checkedConfig)
       customisationLayer
     ];
 
-    conf = build.derivation (
+    checkedMtime = values.date (at "mtime") mtime;
+
+    layers = build.derivation (
       {
-        name = "${baseName}-conf.json";
-        builder = "image_plan";
+        name = "${baseName}-layers.json";
+        builder = "store_layers";
         arguments = {
-          architecture = checkedArchitecture;
-          created = values.date (at "created") created;
-          mtime = values.date (at "mtime") mtime;
+          base = if base == null then null else "${base}";
+          mtime = checkedMtime;
           uid = values.id (at "uid") uid;
           gid = values.id (at "gid") gid;
           uname = values.string (at "uname") uname;
           gname = values.string (at "gname") gname;
-          tag = values.tag (at "tag") tag;
-          image_name = fullName;
-          from_image =
-            if fromImage == null then null else (imageFile "in docker image ${name}: fromImage" fromImage).path;
-          config = checkedConfig;
           max_layers = maxLayers;
           debug = values.boolean (at "debug") debug;
           layering = if layering == null then lib.head layerings else layering;
@@ -130,12 +124,22 @@ arguments.strict "streamLayeredImage" (
           exclude = map toString roots;
           date = "${buildPackages.coreutils}/bin/date";
         };
-        passthru.imageTag = if tag != null then tag else imageName.tagOf conf;
       }
       // lib.optionalAttrs includeStorePaths {
         exportReferencesGraph.closure = roots;
       }
     );
+
+    conf = imagePlan.plan {
+      name = baseName;
+      imageName = fullName;
+      tag = values.tag (at "tag") tag;
+      config = checkedConfig;
+      architecture = checkedArchitecture;
+      created = values.date (at "created") created;
+      mtime = checkedMtime;
+      inherit base layers;
+    };
   in
   build.derivation {
     name = "stream-${baseName}";
@@ -149,8 +153,8 @@ arguments.strict "streamLayeredImage" (
     };
     inherit meta;
     passthru = passthru // {
-      inherit conf customisationLayer;
-      inherit (conf) imageTag;
+      inherit conf customisationLayer layers;
+      inherit (conf) graph imageTag;
       imageName = fullName;
       isExe = true;
     };

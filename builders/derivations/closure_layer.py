@@ -1,17 +1,17 @@
-"""Builds the image of buildImage: the base image's layers, and one with all that is new."""
+"""Plans the one layer of buildImage: its tar, and the store paths that no lower layer has.
 
-import os
+The output is the JSON file of builders.derivations.planned.PlannedLayers.
+"""
+
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from builders.closure.graph import read_graph
 from builders.derivations import arguments
-from builders.derivations.image_plan import output_hash, parse_date
-from builders.formats.base_image import BaseImage
-from builders.formats.image_file import write_image_file
-from builders.image.configuration import config_on, planned_base
-from builders.image.plan import CustomisationLayer, Plan
+from builders.derivations.layer_directory import read_tar_layer
+from builders.derivations.planned import PlannedBase, PlannedLayers
+from builders.image.layers import TarWithClosure
 from builders.layers.tar_with_closure import Closure, hash_closure_layer, read_entries
 from builders.layers.tree import MTIME
 from builders.layers.walk import walk
@@ -21,56 +21,36 @@ from builders.rootfs.merged import OPAQUE, WHITEOUT, MergedTree
 
 @dataclass(frozen=True)
 class Arguments:
-    """What single_layer_image takes.
+    """What closure_layer takes.
 
-    Names are those of buildImage's attributes. `tag` None stands for the hash of the output path;
-    `layer` is the output of single_layer, `closure` its closure; `date` the program of coreutils.
+    `from_image` is the archive of the base image and `base` the output of base_image; `layer` is
+    the output of single_layer. `closure` is the graph that exportReferencesGraph gives of the paths
+    in `exclude`, which do not belong to the image.
     """
 
-    image_name: str
-    tag: str | None
-    architecture: str
-    config: dict[str, Any] | None
-    created: str
     from_image: str | None
-    from_image_name: str | None
-    from_image_tag: str | None
+    base: str | None
     layer: str
+    exclude: list[str]
     store_dir: str
-    compressor: str
-    compression_level: int | None
-    date: str
     closure: list[dict[str, Any]] = field(default_factory=list)
 
 
 def main(_: list[str]) -> None:
-    """Write the archive to the output."""
+    """Write the file to the output."""
     build = arguments.load()
     given = build.arguments(Arguments)
-    closure = sorted(path for path in read_graph(given.closure) if path != given.layer)
-    with open_base(
-        given.from_image,
-        name=given.from_image_name,
-        tag=given.from_image_tag,
-        architecture=given.architecture,
-        jobs=build.cores,
-        directory=build.top,
-    ) as (base, lower):
+    graph = read_graph(given.closure)
+    closure = sorted(graph.keys() - set(given.exclude))
+    base = PlannedBase.read(given.base).layers if given.base else None
+    with open_base(base, directory=build.top, what=f"fromImage {given.from_image}") as lower:
         layer = make_layer(given, closure, lower)
-    write_image_file(
-        make_plan(given, layer, base, out=build.out),
-        build.out,
-        compressor=given.compressor,
-        level=given.compression_level,
-        jobs=build.cores,
-    )
+    PlannedLayers(layers=(layer,), graph=graph, exclude=given.exclude).write(build.out)
 
 
-def make_layer(
-    given: Arguments, closure: list[str], lower: MergedTree | None
-) -> CustomisationLayer:
+def make_layer(given: Arguments, closure: list[str], lower: MergedTree | None) -> TarWithClosure:
     """Return the layer: the tree, and the paths of `closure` that `lower` lacks."""
-    path = os.path.join(given.layer, "layer.tar")
+    path = read_tar_layer(given.layer).path
     present, offset = read_entries(path)
     paths = [store_path for store_path in closure if not has(lower, store_path, present)]
     store = given.store_dir.strip("/")
@@ -88,7 +68,7 @@ def make_layer(
         mtime=MTIME,
     )
     digest, size = hash_closure_layer(path, appended)
-    return CustomisationLayer(path=path, digest=digest, size=size, closure=appended)
+    return TarWithClosure(path=path, diff_id=f"sha256:{digest}", size=size, closure=appended)
 
 
 def has(lower: MergedTree | None, store_path: str, present: Collection[str]) -> bool:
@@ -108,24 +88,3 @@ def is_deleted(name: str, present: Collection[str]) -> bool:
         if f"{directory}{WHITEOUT}{part}" in present or f"{directory}{OPAQUE}" in present:
             return True
     return False
-
-
-def make_plan(
-    given: Arguments, layer: CustomisationLayer, base: BaseImage | None, *, out: str
-) -> Plan:
-    """Return the plan of the image."""
-    return Plan(
-        repo_tag=f"{given.image_name}:{output_hash(out) if given.tag is None else given.tag}",
-        architecture=given.architecture,
-        created=parse_date(given.created, attribute="created", date=given.date),
-        mtime=MTIME,
-        uid=0,
-        gid=0,
-        uname="root",
-        gname="root",
-        store_dir=given.store_dir,
-        config=config_on(base, given.config),
-        base=planned_base(base),
-        store_layers=(),
-        customisation_layer=layer,
-    )

@@ -1,0 +1,76 @@
+"""What one derivation plans and a later one takes up: JSON files of layers.
+
+`base_image` writes the layers of the base image, `store_layers` and `closure_layer` those of the
+image's own; `image_plan` makes the plan of all of them. A change of the configuration alone builds
+only the last one again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from builders.closure.graph import Graph, graph_to_nodes, read_graph
+from builders.image.layers import BaseLayer, Layer, layer_from_json
+
+
+@dataclass(frozen=True)
+class PlannedBase:
+    """A base image: its layers, the lowest first, and its configuration as it is."""
+
+    layers: tuple[BaseLayer, ...]
+    config: Mapping[str, Any]
+
+    def write(self, path: str) -> None:
+        """Write it to the file `path`."""
+        layers = [layer.to_json() for layer in self.layers]
+        _write(path, {"layers": layers, "config": self.config})
+
+    @staticmethod
+    def read(path: str) -> "PlannedBase":
+        """Return what `write` wrote."""
+        data = _read(path)
+        layers = [layer_from_json(layer) for layer in data["layers"]]
+        return PlannedBase(
+            layers=tuple(layer for layer in layers if isinstance(layer, BaseLayer)),
+            config=data["config"],
+        )
+
+
+@dataclass(frozen=True)
+class PlannedLayers:
+    """An image's own layers, the lowest first, and the graph of the closure that they are of.
+
+    The paths in `exclude` are roots of the graph and no part of the image.
+    """
+
+    layers: tuple[Layer, ...]
+    graph: Graph
+    exclude: Sequence[str]
+
+    def write(self, path: str) -> None:
+        """Write it to the file `path`."""
+        layers = [layer.to_json() for layer in self.layers]
+        graph = graph_to_nodes(self.graph)
+        _write(path, {"layers": layers, "graph": graph, "exclude": list(self.exclude)})
+
+    @staticmethod
+    def read(path: str) -> "PlannedLayers":
+        """Return what `write` wrote."""
+        data = _read(path)
+        return PlannedLayers(
+            layers=tuple(map(layer_from_json, data["layers"])),
+            graph=read_graph(data["graph"]),
+            exclude=data["exclude"],
+        )
+
+
+def _write(path: str, data: Mapping[str, Any]) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(data, file, indent=2)
+        file.write("\n")
+
+
+def _read(path: str) -> Any:
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)

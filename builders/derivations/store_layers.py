@@ -1,0 +1,114 @@
+"""Plans the layers of a layered image: which store paths share one, and what they hash to.
+
+The output is the JSON file of builders.derivations.planned.PlannedLayers.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from builders.closure.graph import Graph, read_graph
+from builders.closure.pipeline import read_pipeline, run_pipeline
+from builders.console.errors import die, warn
+from builders.derivations import arguments
+from builders.derivations.layer_directory import read_tar_layer
+from builders.derivations.planned import PlannedBase, PlannedLayers
+from builders.image.dates import NOW, parse_time
+from builders.image.layering import assign_layers, hash_layers, join_last
+from builders.image.layers import StoreLayer
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What store_layers takes.
+
+    Names are those of streamLayeredImage's attributes. `base` is the output of base_image;
+    `layering_pipeline` is a list of steps or the name of a JSON file that holds one;
+    `customisation_layer` is the output of the derivation of that name; `date` the program of
+    coreutils; `closure` the graph that exportReferencesGraph gives of the paths in `exclude`, which
+    make no layer.
+    """
+
+    base: str | None
+    mtime: str
+    uid: int
+    gid: int
+    uname: str
+    gname: str
+    max_layers: int
+    layering: str
+    layering_pipeline: list[Any] | str | None
+    debug: bool
+    store_dir: str
+    customisation_layer: str
+    exclude: list[str]
+    date: str
+    closure: list[dict[str, Any]] = field(default_factory=list)
+
+
+def main(_: list[str]) -> None:
+    """Write the file to the output."""
+    build = arguments.load()
+    given = build.arguments(Arguments)
+    mtime = parse_time(given.mtime, what="mtime", date=given.date)
+    graph = read_graph(given.closure)
+    layers = [
+        StoreLayer(
+            paths=paths,
+            mtime=NOW if mtime is None else mtime,
+            uid=given.uid,
+            gid=given.gid,
+            uname=given.uname,
+            gname=given.gname,
+            store_dir=given.store_dir,
+        )
+        for paths in layer_paths(given, graph, jobs=build.cores)
+    ]
+    if given.debug:
+        print_layers(layers, graph)
+    customisation = read_tar_layer(given.customisation_layer)
+    PlannedLayers(
+        layers=(*hash_layers(layers, graph=graph, jobs=build.cores), customisation),
+        graph=graph,
+        exclude=given.exclude,
+    ).write(build.out)
+
+
+def layer_paths(given: Arguments, graph: Graph, *, jobs: int) -> list[tuple[str, ...]]:
+    """Return the paths of each store layer; raises `UserError` where no layer is left for them."""
+    base_layers = len(PlannedBase.read(given.base).layers) if given.base else 0
+    exclude = frozenset(given.exclude)
+    used = base_layers + 1
+    limit = given.max_layers - used
+    is_empty = all(path in exclude for path in graph)
+    if limit < 1 and (limit < 0 or not is_empty):
+        die(
+            f"maxLayers = {given.max_layers} leaves no layer for store paths: the base image has "
+            f"{base_layers} layers and the customisation layer is one more",
+            hint=f"set maxLayers to {used + 1} or more, or use a base image of fewer layers",
+        )
+    pipeline = given.layering_pipeline
+    if pipeline is None:
+        return assign_layers(
+            graph, exclude=exclude, limit=limit, layering=given.layering, jobs=jobs
+        )
+    steps = read_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
+    layers = run_pipeline(steps, graph, exclude=exclude)
+    if len(layers) > limit:
+        warn(
+            f"layeringPipeline makes {len(layers)} layers, and maxLayers = {given.max_layers} "
+            f"leaves {limit} for store paths: the last ones become one layer; "
+            f"for all of them set maxLayers = {len(layers) + used}"
+        )
+    return join_last(layers, limit)
+
+
+def print_layers(layers: Sequence[StoreLayer], graph: Graph) -> None:
+    """Print what is in each store layer, and how large it is as Nix counts (NAR bytes)."""
+    for number, layer in enumerate(layers, 1):
+        size = sum(graph[path].nar_size for path in layer.paths)
+        print(f"store layer {number}: {len(layer.paths)} paths, {size:,} bytes")
+        for path in layer.paths:
+            print(f"  {graph[path].nar_size:15,} {path}")
+    sys.stdout.flush()

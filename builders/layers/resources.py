@@ -1,0 +1,42 @@
+"""What stays open from one layer of an image to the next: helper processes, and archives."""
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from builders.layers.archived import ArchiveReader
+from builders.layers.helpers import Helpers
+from builders.tar.header import Stamp
+
+
+class Resources:
+    """What layers are written with; a context manager, which closes all of it.
+
+    `helpers` are processes that write entries of store paths.
+    """
+
+    def __init__(self, *, helpers: int, stamp: Stamp) -> None:
+        """At most `helpers` processes are started, and none where nothing needs them."""
+        self._opened = ExitStack()
+        self.helpers = self._opened.enter_context(Helpers(helpers, stamp=stamp))
+        self._archives: dict[str, ArchiveReader] = {}
+
+    def __enter__(self) -> Self:
+        """Open nothing yet."""
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Close what was opened."""
+        self._opened.close()
+
+    def archive(self, path: str, compression: str) -> ArchiveReader:
+        """Return the archive at `path`, the same each time."""
+        if path not in self._archives:
+            reader = ArchiveReader(path, compression, what=f"base image {path}")
+            self._archives[path] = self._opened.enter_context(reader)
+        return self._archives[path]

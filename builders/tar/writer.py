@@ -1,0 +1,55 @@
+"""Tar archives written member by member: header, content, padding, and the end."""
+
+from collections.abc import Callable
+
+from builders.tar.header import Entry, end_of_archive, padding, pax_header
+from builders.tar.sinks import Sink
+
+
+class TarWriter:
+    """Writes the members of an archive to a sink.
+
+    `size` counts the archive's bytes, of what was there before, too.
+    """
+
+    def __init__(
+        self, sink: Sink, *, header: Callable[[Entry], bytes] = pax_header, size: int = 0
+    ) -> None:
+        """Go on with an archive of which the first `size` bytes, whole blocks, are in `sink`.
+
+        `header` lays out header blocks in the archive's format.
+        """
+        self.size = size
+        self._sink = sink
+        self._header = header
+
+    def add(self, entry: Entry, content: bytes | Callable[[], object] | None = None) -> None:
+        """Add a member; `content` is its bytes, or writes `entry.size` bytes to the sink itself.
+
+        Where `entry` has no bytes, `content` is not called.
+        """
+        if content is None:
+            content = b""
+        if isinstance(content, bytes) and len(content) != entry.size:
+            raise ValueError(f"{entry.name} has {len(content)} bytes, and not {entry.size}")
+        header = self._header(entry)
+        self._sink.write(header)
+        self.size += len(header)
+        if entry.size:
+            self._add_content(entry.size, content)
+
+    def finish(self) -> None:
+        """Add the end of the archive. Nothing is added behind it."""
+        end = end_of_archive(self.size)
+        self._sink.write(end)
+        self.size += len(end)
+
+    def _add_content(self, size: int, content: bytes | Callable[[], object]) -> None:
+        if isinstance(content, bytes):
+            self._sink.write(content)
+        else:
+            content()
+        rest = padding(size)
+        if rest:
+            self._sink.write(bytes(rest))
+        self.size += size + rest

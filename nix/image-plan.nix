@@ -1,0 +1,95 @@
+# The plan of an image, in derivations of which each is built again only where what it needs changes.
+{
+  lib,
+  build,
+  buildPackages,
+  names,
+  writeText,
+}:
+let
+  # What Nix finds references by: runs of digits of the hash in a store path.
+  hashes =
+    text: lib.concatLists (lib.filter lib.isList (builtins.split "([0-9a-df-np-sv-z]{32,})" text));
+in
+{
+  # baseImage :: { name, image } -> derivation or null
+  # The layers of the base image in the file `image` (of checks/image-file.nix), read and hashed.
+  baseImage =
+    {
+      name,
+      image,
+      fromImageName ? null,
+      fromImageTag ? null,
+      architecture,
+    }:
+    if image == null then
+      null
+    else
+      build.derivation {
+        name = "${name}-base-image.json";
+        builder = "base_image";
+        arguments = {
+          inherit architecture;
+          from_image = image.path;
+          from_image_name = fromImageName;
+          from_image_tag = fromImageTag;
+        };
+      };
+
+  # references :: name -> config -> derivation
+  # A file that refers to the store paths that `config` names, and has nothing else of it: a root of
+  # the closure that stays the same as long as these paths do.
+  references =
+    name: config:
+    let
+      text = builtins.toJSON config;
+    in
+    writeText "${name}-config-references" (
+      builtins.appendContext (lib.concatStringsSep "\n" (lib.unique (lib.sort builtins.lessThan (hashes text)))) (
+        builtins.getContext text
+      )
+    );
+
+  # plan :: { name, tag, … } -> derivation
+  # Its output `graph` is the graph of the closure. Without a tag, the hash in the plan's own path
+  # is the tag, or with `tagByArchive` that in the archive's path.
+  plan =
+    {
+      name,
+      imageName,
+      tag,
+      tagByArchive ? false,
+      config,
+      architecture,
+      created,
+      mtime,
+      base,
+      layers,
+    }:
+    let
+      conf = build.derivation {
+        name = "${name}-conf.json";
+        outputs = [
+          "out"
+          "graph"
+        ];
+        builder = "image_plan";
+        arguments = {
+          inherit
+            architecture
+            config
+            created
+            mtime
+            tag
+            ;
+          image_name = imageName;
+          tag_by_archive = tagByArchive;
+          base = if base == null then null else "${base}";
+          layers = "${layers}";
+          date = "${buildPackages.coreutils}/bin/date";
+        };
+        passthru.imageTag = if tag != null then tag else names.tagOf conf;
+      };
+    in
+    conf;
+}
