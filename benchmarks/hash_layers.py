@@ -11,10 +11,12 @@ import hashlib
 import os
 import pathlib
 import sys
+from dataclasses import replace
 
 from builders.closure.graph import StorePath
 from builders.image.layering import hash_layers
-from builders.image.plan import from_json
+from builders.image.layers import StoreLayer
+from builders.image.plan import plan_from_json
 from builders.layers.store_paths import write_store_layer
 
 
@@ -39,36 +41,35 @@ class PlainSink:
 
 def main() -> None:
     """Hash, and compare."""
-    plan = from_json(pathlib.Path(sys.argv[1]).read_text())
-    expected = [layer.digest for layer in plan.store_layers]
+    plan = plan_from_json(pathlib.Path(sys.argv[1]).read_text())
+    planned = [layer for layer in plan.layers if isinstance(layer, StoreLayer)]
+    expected = [layer.diff_id for layer in planned]
     if sys.argv[2] == "bare":
         # No two cores can hash one layer: it can't be planned in less time than this takes.
         data = bytes(1 << 20)
         sha256 = hashlib.sha256()
-        for _ in range(max(layer.size or 0 for layer in plan.store_layers) >> 20):
+        for _ in range(max(layer.size or 0 for layer in planned) >> 20):
             sha256.update(data)
         return
     if sys.argv[2] == "one":
-        digests = []
-        for layer in plan.store_layers:
+        digests: list[str | None] = []
+        for layer in planned:
             sink = PlainSink()
-            write_store_layer(sink, layer.paths, stamp=plan.stamp(), store_dir=plan.store_dir)
-            digests.append(sink.hash.hexdigest())
+            write_store_layer(sink, layer.paths, stamp=layer.stamp, store_dir=layer.store_dir)
+            digests.append(f"sha256:{sink.hash.hexdigest()}")
     else:
         # Planning knows sizes from the closure graph; here the layers' own stand for them.
         graph = {
             path: StorePath(path, (), nar_size=(layer.size or 0) // len(layer.paths))
-            for layer in plan.store_layers
+            for layer in planned
             for path in layer.paths
         }
         layers = hash_layers(
-            plan.store_layers,
+            [replace(layer, diff_id=None, size=None) for layer in planned],
             graph=graph,
-            stamp=plan.stamp(),
-            store_dir=plan.store_dir,
             jobs=len(os.sched_getaffinity(0)),
         )
-        digests = [layer.digest for layer in layers]
+        digests = [layer.diff_id for layer in layers]
     if digests != expected:
         sys.exit("the layers are not those of the plan")
 

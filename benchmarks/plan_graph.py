@@ -22,7 +22,7 @@ def main() -> None:
     jobs = len(os.sched_getaffinity(0))
     with open(sys.argv[1]) as file:
         graph = read_graph(json.load(file))
-    assign_layers(graph, exclude=(), max_layers=100, base_layers=0, layering=sys.argv[2], jobs=jobs)
+    assign_layers(graph, exclude=(), limit=99, layering=sys.argv[2], jobs=jobs)
     seconds = time.perf_counter() - start
     # What the processes share is counted for each of them.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -47,8 +47,7 @@ def share(old: Graph, new: Graph) -> Sharing:
 
 def layers(graph: Graph, layering: str) -> list[tuple[str, ...]]:
     """Return the store layers of an image of at most 100 layers."""
-    assigned = assign_layers(graph, exclude=(), max_layers=100, base_layers=0, layering=layering)
-    return [layer.paths for layer in assigned]
+    return assign_layers(graph, exclude=(), limit=99, layering=layering)
 
 
 def size(graph: Graph, paths: Collection[str]) -> int:

@@ -9,12 +9,12 @@ import sys
 
 from builders.compression.produce import compress_output
 from builders.formats.image_stream import stream_image
-from builders.image.plan import from_json
+from builders.image.plan import plan_from_json
 
 
 def main() -> None:
     """Write it."""
-    plan = from_json(pathlib.Path(sys.argv[1]).read_text())
+    plan = plan_from_json(pathlib.Path(sys.argv[1]).read_text())
     compress_output(
         lambda output: stream_image(plan, output),
         sys.stdout.buffer,

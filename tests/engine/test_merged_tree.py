@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import pytest
 
 from builders.console.errors import UserError
-from builders.formats.base_image import read_base_image
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
 from builders.rootfs.merged import merge_layers
@@ -15,6 +14,7 @@ from builders.tar.sinks import FileSink
 from tests.engine.engines import Docker, EngineError
 from tests.unit.archives import directory_header as directory
 from tests.unit.archives import hard, link, plain_members, special, tar
+from tests.unit.support import read_base
 
 # What Docker puts into every container, or leaves behind.
 ITS_OWN = {"dev", "proc", "sys", "etc", ".dockerenv", ".wh..wh.plnk"}
@@ -118,10 +118,10 @@ def image(tmp_path, layers):
 @contextmanager
 def exported(tmp_path, path):
     """The file system of the image in the archive at `path`, as we write it."""
-    base = read_base_image(str(path))
+    base = read_base(path)
     out = tmp_path / "exported.tar"
     with (
-        open_layers(base, directory=str(tmp_path), what="image") as layers,
+        open_layers(base.layers, directory=str(tmp_path), what="image") as layers,
         out.open("wb", buffering=0) as file,
     ):
         sink = FileSink(file.fileno())

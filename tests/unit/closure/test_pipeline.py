@@ -8,7 +8,6 @@ import pytest
 from builders.closure.graph import StorePath
 from builders.closure.pipeline import read_pipeline, run_pipeline
 from builders.console.errors import UserError
-from builders.image.layering import assign_layers
 
 
 def graph_of(edges, sizes=""):
@@ -215,12 +214,3 @@ def test_a_file_that_holds_no_pipeline_is_refused(tmp_path):
         read_pipeline(str(file))
     with pytest.raises(UserError, match=r"missing\.json can't be read as JSON: No such file"):
         read_pipeline(str(tmp_path / "missing.json"))
-
-
-def test_max_layers_holds_and_says_so(capsys):
-    layers = assign_layers(
-        TREE, exclude=(), max_layers=4, base_layers=1, pipeline=[["split_every", 2]]
-    )
-    assert letters(layer.paths for layer in layers) == ["AB", "CDERS"]
-    assert "makes 4 layers, and maxLayers = 4 leaves 2" in capsys.readouterr().err
-    assert assign_layers({}, exclude=(), max_layers=2, base_layers=0, pipeline=[["flatten"]]) == ()

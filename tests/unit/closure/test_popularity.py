@@ -9,7 +9,6 @@ import pytest
 from builders.closure import popularity
 from builders.closure.graph import StorePath, read_graph, referrers_first
 from builders.closure.popularity import by_popularity, contest, limit_layers
-from builders.console.errors import UserError
 from builders.image.layering import assign_layers
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
@@ -104,18 +103,5 @@ def test_all_that_is_too_much_goes_into_the_last_layer(layers, expected):
 def test_excluded_paths_take_part_in_the_contest_and_take_no_layer():
     graph = graph_of({"x": ["a"], "a": ["b"], "b": []})
     excluded = next(iter(graph))
-    layers = assign_layers(graph, exclude={excluded}, max_layers=3, base_layers=0)
-    assert [[path[-1] for path in layer.paths] for layer in layers] == [["b"], ["a"]]
-
-
-def test_layers_of_the_base_image_count():
-    graph = graph_of({"a": ["b"], "b": []})
-    assert len(assign_layers(graph, exclude=(), max_layers=5, base_layers=3)) == 1
-    with pytest.raises(UserError, match=r"maxLayers = 5 leaves no layer.*set maxLayers to 6"):
-        assign_layers(graph, exclude=(), max_layers=5, base_layers=4)
-
-
-def test_an_image_without_store_paths_needs_no_layer_for_them():
-    assert assign_layers({}, exclude=(), max_layers=5, base_layers=4) == ()
-    with pytest.raises(UserError):
-        assign_layers({}, exclude=(), max_layers=5, base_layers=5)
+    layers = assign_layers(graph, exclude={excluded}, limit=2)
+    assert [[path[-1] for path in layer] for layer in layers] == [["b"], ["a"]]

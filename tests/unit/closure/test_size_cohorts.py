@@ -8,7 +8,6 @@ import pytest
 
 from builders.closure.graph import StorePath, read_graph
 from builders.closure.size_cohorts import size_cohorts
-from builders.console.errors import UserError
 from builders.image.layering import SIZE, assign_layers
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
@@ -45,16 +44,8 @@ def test_excluded_paths_take_no_layer():
         "/nix/store/1-a": StorePath("/nix/store/1-a", ("/nix/store/2-b",), nar_size=5),
         "/nix/store/2-b": StorePath("/nix/store/2-b", (), nar_size=50),
     }
-    layers = assign_layers(
-        graph, exclude={"/nix/store/1-a"}, max_layers=2, base_layers=0, layering=SIZE
-    )
-    assert [layer.paths for layer in layers] == [("/nix/store/2-b",)]
-
-
-def test_max_layers_that_leave_none_are_refused():
-    graph = {"/nix/store/1-a": StorePath("/nix/store/1-a", ())}
-    with pytest.raises(UserError, match="maxLayers = 3 leaves no layer for store paths"):
-        assign_layers(graph, exclude=(), max_layers=3, base_layers=2, layering=SIZE)
+    layers = assign_layers(graph, exclude={"/nix/store/1-a"}, limit=1, layering=SIZE)
+    assert layers == [("/nix/store/2-b",)]
 
 
 def test_nothing_has_no_layers():

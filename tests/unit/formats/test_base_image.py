@@ -12,7 +12,8 @@ from builders.compression import streams
 from builders.console.errors import UserError
 from builders.formats import archive_files as files
 from builders.formats import documents
-from builders.formats.base_image import BaseLayer, read_base_image, read_layers
+from builders.image.layers import Blob, layer_from_json
+from builders.layers.archived import ArchiveReader
 from tests.unit.archives import (
     COMPRESSORS,
     blob,
@@ -29,6 +30,7 @@ from tests.unit.archives import (
     sha256,
     tar,
 )
+from tests.unit.support import read_base
 
 LOWER = layer("lower")
 UPPER = layer("upper", 3000)
@@ -51,7 +53,7 @@ def write(tmp_path):
 @pytest.fixture
 def read(write):
     def read(data, **arguments):
-        return read_base_image(write(data), **arguments)
+        return read_base(write(data), **arguments)
 
     return read
 
@@ -64,7 +66,11 @@ def both(data):
 def contents(image, layers=None):
     """The stored bytes of each layer, as the streaming of an image reads them."""
     chosen = image.layers if layers is None else layers
-    return [b"".join(chunks) for _, chunks in read_layers(image.path, image.compression, chosen)]
+    with ArchiveReader(image.path, image.compression, what=f"fromImage {image.path}") as archive:
+        return [
+            b"".join(archive.chunks(base.offset, base.stored.size, name=base.name))
+            for base in chosen
+        ]
 
 
 def refused(read, data, *words, **arguments):
@@ -88,8 +94,8 @@ def test_an_image_of_our_own_is_read_under_every_compression(read, compression, 
     image = read(COMPRESSORS[compression](tar(plain_members(LAYERS), mode=0o640)), jobs=jobs)
     assert image.compression == compression
     assert [base.diff_id for base in image.layers] == DIFF_IDS
+    assert [base.stored.size for base in image.layers] == [len(LOWER), len(UPPER)]
     assert [base.size for base in image.layers] == [len(LOWER), len(UPPER)]
-    assert [base.uncompressed_size for base in image.layers] == [len(LOWER), len(UPPER)]
     assert [base.name for base in image.layers] == [f"{sha256(data)}/layer.tar" for data in LAYERS]
     assert image.config["config"] == {"Env": ["PATH=/bin"]}
     assert image.repo_tags == ("base:1",)
@@ -110,8 +116,8 @@ def test_layers_may_be_compressed_in_the_archive_and_stay_so(read, compression):
     for form in both(tar(saved_members(LAYERS, stored=stored))):
         image = read(form)
         assert [base.diff_id for base in image.layers] == DIFF_IDS
-        assert [base.size for base in image.layers] == [len(data) for data in stored]
-        assert [base.uncompressed_size for base in image.layers] == [len(LOWER), len(UPPER)]
+        assert [base.stored.size for base in image.layers] == [len(data) for data in stored]
+        assert [base.size for base in image.layers] == [len(LOWER), len(UPPER)]
         assert contents(image) == stored
 
 
@@ -254,7 +260,7 @@ def several(write):
     ],
 )
 def test_name_and_tag_choose_an_image(several, name, tag, number):
-    image = read_base_image(several, name=name, tag=tag)
+    image = read_base(several, name=name, tag=tag)
     assert [base.diff_id for base in image.layers] == [DIFF_IDS[number]]
 
 
@@ -267,13 +273,13 @@ def test_name_and_tag_choose_an_image(several, name, tag, number):
 )
 def test_a_name_without_a_tag_lists_what_the_archive_has(several, choice, words):
     with pytest.raises(UserError, match=words):
-        read_base_image(several, **choice)
+        read_base(several, **choice)
 
 
 @pytest.mark.parametrize(("name", "tag"), [("base", "2"), ("absent", "1")])
 def test_a_pair_that_the_archive_lacks_lists_what_it_has(several, name, tag):
     with pytest.raises(UserError, match=f"no image {name}:{tag}, only base:1, .*other:2"):
-        read_base_image(several, name=name, tag=tag)
+        read_base(several, name=name, tag=tag)
 
 
 def test_an_oci_archive_of_one_image_is_read(read):
@@ -473,13 +479,13 @@ def test_an_empty_file_is_refused(read):
 def test_what_is_no_file_is_refused(tmp_path, make, words):
     make(tmp_path / "x")
     with pytest.raises(UserError, match=f"fromImage {tmp_path}/x {words}"):
-        read_base_image(str(tmp_path / "x"))
+        read_base(tmp_path / "x")
 
 
 def test_an_unpacked_oci_layout_is_told_to_be_packed(tmp_path):
     (tmp_path / "oci-layout").write_text("{}")
     with pytest.raises(UserError, match=f"is a directory.*tar -C {tmp_path} "):
-        read_base_image(str(tmp_path))
+        read_base(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -722,15 +728,21 @@ def test_layers_are_streamed_in_the_order_of_their_offsets(read, compression):
     image = read(COMPRESSORS[compression](tar(plain_members([LOWER, UPPER, layer("top")]))))
     assert contents(image, image.layers[::2]) == [LOWER, layer("top")]
     # Unread bytes of a layer are passed over.
-    names = [base.name for base, _ in read_layers(image.path, compression, image.layers)]
-    assert names == [base.name for base in image.layers]
+    with ArchiveReader(image.path, image.compression, what="archive") as archive:
+        first, last = image.layers[0], image.layers[2]
+        next(archive.chunks(first.offset, first.stored.size, name=first.name))
+        assert b"".join(archive.chunks(last.offset, last.stored.size, name="")) == layer("top")
+        # And a layer that lies before is found all the same.
+        assert b"".join(archive.chunks(first.offset, first.stored.size, name="")) == LOWER
 
 
 def test_layers_are_streamed_in_small_pieces(read):
     large = tar([("large", bytes(5 << 20))])
     for form in both(tar(plain_members([large]))):
         image = read(form)
-        for _, chunks in read_layers(image.path, image.compression, image.layers):
+        (base,) = image.layers
+        with ArchiveReader(image.path, image.compression, what="archive") as archive:
+            chunks = archive.chunks(base.offset, base.stored.size, name=base.name)
             sizes = [len(chunk) for chunk in chunks]
         assert max(sizes) <= streams.CHUNK
         assert sum(sizes) == len(large)
@@ -738,7 +750,23 @@ def test_layers_are_streamed_in_small_pieces(read):
 
 def test_a_layer_survives_json(read):
     for base in read(tar(plain_members(LAYERS))).layers:
-        assert BaseLayer(**json.loads(json.dumps(asdict(base)))) == base
+        assert layer_from_json(json.loads(json.dumps(base.to_json()))) == base
+
+
+def test_what_a_blob_is_in_the_archive_is_kept(read):
+    media_type = "application/vnd.oci.image.layer.v1.tar"
+    suffixes = {"none": "", "gz": "+gzip", "zstd": "+zstd"}
+    for compression, compress in COMPRESSORS.items():
+        stored = compress(LOWER)
+        suffix = suffixes.get(compression)
+        for form in both(tar(saved_members([LOWER], stored=[stored]))):
+            (base,) = read(form).layers
+            assert base.stored == Blob(
+                digest=f"sha256:{sha256(stored)}",
+                media_type=None if suffix is None else media_type + suffix,
+                size=len(stored),
+            )
+            assert base.blob == base.stored
 
 
 @pytest.mark.parametrize("compression", COMPRESSORS)

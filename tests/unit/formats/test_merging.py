@@ -55,7 +55,7 @@ def merge(tmp_path):
         out = tmp_path / "out.tar"
         with out.open("wb", buffering=0) as file:
             sink = FileSink(file.fileno())
-            write_merged(sink, sources, mtime=5)
+            write_merged(sink, sources, mtime=5, what="mergeImages")
             sink.flush()
         return out.read_bytes()
 

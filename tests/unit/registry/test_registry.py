@@ -8,7 +8,8 @@ import pytest
 
 from builders.console.errors import UserError
 from builders.derivations import pull_image
-from builders.formats.image_index import choose, read_index
+from builders.formats.image_index import choose_platform, read_index
+from builders.image.platform import Platform
 from builders.programs import nix_prefetch_docker
 from builders.registry.failures import Problem, RegistryError, describe, read_failure
 from builders.registry.hashes import FileHash, hash_file
@@ -81,7 +82,7 @@ def index(*platforms):
     manifests = []
     for number, platform in enumerate(platforms):
         names = ("os", "architecture", "variant")
-        entry = {"digest": str(number)}
+        entry = {"digest": f"sha256:{number:064}"}
         if platform:
             entry["platform"] = dict(zip(names, platform.split("/"), strict=False))
         manifests.append(entry)
@@ -101,24 +102,29 @@ def index(*platforms):
 )
 def test_of_an_index_the_entry_is_taken_that_skopeo_takes(platforms, wanted, chosen):
     os_name, architecture = wanted
-    entries = read_index(index(*platforms), what="app")
-    assert choose(entries, os=os_name, architecture=architecture).digest == chosen
+    entries = read_index(index(*platforms), what="app", hint="mend it")
+    digest = choose_platform(entries, Platform(os_name, architecture)).digest
+    assert digest == f"sha256:{int(chosen):064}"
 
 
 def test_an_index_without_the_platform_says_what_it_has():
-    entries = read_index(index("linux/amd64", "unknown/unknown", "linux/arm/v7"), what="app")
-    assert choose(entries, os="linux", architecture="s390x") is None
-    assert [entry.platform for entry in entries] == ["linux/amd64", "linux/arm/v7"]
+    data = index("linux/amd64", "unknown/unknown", "linux/arm/v7")
+    entries = read_index(data, what="app", hint="mend it")
+    assert choose_platform(entries, Platform("linux", "s390x")) is None
+    assert [str(entry.platform) for entry in entries] == ["linux/amd64", "linux/arm/v7"]
 
 
 def test_a_manifest_is_no_index():
-    assert read_index(b'{"schemaVersion": 2, "layers": []}', what="app") is None
+    data = b'{"schemaVersion": 2, "layers": []}'
+    assert read_index(data, what="app", hint="mend it") is None
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", b"[]", b"3", b'{"manifests": 3}', b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", b"[]", b"3", b'{"manifests": 3}', b"\xff", b"[" * 9999]
+)
 def test_what_is_no_manifest_is_refused(data):
-    with pytest.raises(UserError, match="answers for app is no image manifest"):
-        read_index(data, what="app")
+    with pytest.raises(UserError, match="^the index of app.*; mend it$"):
+        read_index(data, what="the index of app", hint="mend it")
 
 
 SOURCE = f"initializing source docker://host:1/timeout/denied@{DIGEST}: "

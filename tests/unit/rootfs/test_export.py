@@ -11,7 +11,6 @@ import time
 import pytest
 
 from builders.console.errors import UserError
-from builders.formats.base_image import read_base_image
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
 from builders.rootfs.merged import merge_layers
@@ -26,6 +25,7 @@ from tests.unit.archives import (
     sha256,
     tar,
 )
+from tests.unit.support import read_base
 
 MTIME = 315532800
 
@@ -60,11 +60,9 @@ def export(tmp_path, archive, *, spool=False, **choice):
     path = tmp_path / "image.tar"
     path.write_bytes(archive)
     out = tmp_path / "out.tar"
-    image = read_base_image(
-        str(path), spool=str(tmp_path / "spool.tar") if spool else None, **choice
-    )
+    image = read_base(path, spool=str(tmp_path / "spool.tar") if spool else None, **choice)
     with (
-        open_layers(image, directory=str(tmp_path), what=f"fromImage {path}") as layers,
+        open_layers(image.layers, directory=str(tmp_path), what=f"fromImage {path}") as layers,
         out.open("wb", buffering=0) as file,
     ):
         sink = FileSink(file.fileno())
@@ -164,7 +162,7 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
     path = tmp_path / "image.tar.gz"
     path.write_bytes(COMPRESSORS["gz"](tar(plain_members(LAYERS))))
     with pytest.raises(UserError, match="make room for it in the build directory"):
-        read_base_image(str(path), spool="/dev/full")
+        read_base(path, spool="/dev/full")
 
 
 def _resident():
@@ -214,8 +212,8 @@ def test_a_gigabyte_of_zeros_in_a_megabyte_of_gzip_takes_no_memory(tmp_path):
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        image = read_base_image(str(path), spool=str(tmp_path / "spool"))
-        with open_layers(image, directory=str(tmp_path), what="bomb") as layers:
+        image = read_base(path, spool=str(tmp_path / "spool"))
+        with open_layers(image.layers, directory=str(tmp_path), what="bomb") as layers:
             tree = merge_layers(layers)
             with (tmp_path / "out").open("wb", buffering=0) as file:
                 sink = FileSink(file.fileno())

@@ -1,0 +1,91 @@
+"""maxLayers counts the base image's layers and the customisation layer."""
+
+import pytest
+
+from builders.closure.graph import read_graph
+from builders.console.errors import UserError
+from builders.derivations.planned import PlannedBase
+from builders.derivations.store_layers import Arguments, layer_paths
+from builders.image.layers import BaseLayer, Blob
+from tests.unit.closure.test_pipeline import TREE, letters
+
+
+@pytest.fixture
+def assign(tmp_path):
+    """Assigns the paths of a graph to layers, on a base image of so many layers."""
+
+    def assign(graph, *, max_layers, base_layers=0, layering="popularity", pipeline=None):
+        base = None
+        if base_layers:
+            base = str(tmp_path / "base.json")
+            PlannedBase(layers=(base_layer(),) * base_layers, config={}).write(base)
+        given = Arguments(
+            base=base,
+            mtime="now",
+            uid=0,
+            gid=0,
+            uname="root",
+            gname="root",
+            max_layers=max_layers,
+            layering=layering,
+            layering_pipeline=pipeline,
+            debug=False,
+            store_dir="/nix/store",
+            customisation_layer="/layer",
+            exclude=[],
+            date="date",
+        )
+        return layer_paths(given, graph, jobs=1)
+
+    return assign
+
+
+def base_layer():
+    digest = f"sha256:{64 * '0'}"
+    return BaseLayer(
+        archive="/base.tar",
+        compression="none",
+        offset=0,
+        stored=Blob(digest, None, 1),
+        diff_id=digest,
+        size=1,
+        entry={},
+        name="layer.tar",
+        mode=0,
+        mtime=0,
+        uid=0,
+        gid=0,
+        uname="",
+        gname="",
+    )
+
+
+def chain(*paths):
+    return read_graph(
+        [
+            {"path": path, "references": list(paths[number : number + 1]), "narSize": 1}
+            | {"narHash": ""}
+            for number, path in enumerate(paths, 1)
+        ]
+    )
+
+
+def test_layers_of_the_base_image_count(assign):
+    graph = chain("/nix/store/1-a", "/nix/store/2-b")
+    assert len(assign(graph, max_layers=5, base_layers=3)) == 1
+    for layering in ("popularity", "size"):
+        with pytest.raises(UserError, match=r"maxLayers = 5 leaves no layer.*set maxLayers to 6"):
+            assign(graph, max_layers=5, base_layers=4, layering=layering)
+
+
+def test_an_image_without_store_paths_needs_no_layer_for_them(assign):
+    assert assign({}, max_layers=5, base_layers=4) == []
+    with pytest.raises(UserError):
+        assign({}, max_layers=5, base_layers=5)
+
+
+def test_max_layers_holds_for_a_pipeline_and_says_so(assign, capsys):
+    layers = assign(TREE, max_layers=4, base_layers=1, pipeline=[["split_every", 2]])
+    assert letters(layers) == ["AB", "CDERS"]
+    assert "makes 4 layers, and maxLayers = 4 leaves 2" in capsys.readouterr().err
+    assert assign({}, max_layers=2, pipeline=[["flatten"]]) == []
