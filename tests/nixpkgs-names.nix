@@ -43,6 +43,7 @@
     "attrNames"
     "attrValues"
     "callPackageWith"
+    "concatLists"
     "concatMap"
     "concatMapStringsSep"
     "concatStringsSep"

@@ -58,13 +58,13 @@ def read_graph(nodes: Sequence[Mapping[str, Any]]) -> dict[str, StorePath]:
 
 
 def graph_to_nodes(graph: Graph) -> list[dict[str, Any]]:
-    """Return the JSON that `read_graph` reads."""
+    """Return the JSON that `read_graph` reads, references in the order of their code points."""
     return [
         {
             "path": node.path,
             "narSize": node.nar_size,
             "narHash": node.nar_hash,
-            "references": list(node.all_references),
+            "references": sorted(node.all_references),
         }
         for node in graph.values()
     ]

@@ -55,9 +55,18 @@ def build(expression: str, *options: str) -> pathlib.Path:
 
 def build_log(expression: str) -> str:
     """Build a Nix expression and return what was printed, from a store that has it or not."""
-    path = build(expression)
-    deriver = nix("nix-store", "-q", "--deriver", str(path)).stdout.strip()
-    return nix("nix-store", "--read-log", deriver).stdout
+    return nix("nix-store", "--read-log", deriver(build(expression))).stdout
+
+
+def deriver(path: os.PathLike[str] | str) -> str:
+    """Return the derivation that made a store path."""
+    return nix("nix-store", "-q", "--deriver", str(path)).stdout.strip()
+
+
+def built_layer(expression: str) -> pathlib.Path:
+    """Build the image of buildImage, and return the store path in which its layer was made."""
+    layer = build(f"({expression}).layer") / "layer.tar"
+    return layer.resolve(strict=True).parent
 
 
 def evaluate(expression: str) -> object:

@@ -12,7 +12,9 @@ from tests.nix.images import (
     archive,
     build,
     build_log,
+    built_layer,
     closure,
+    deriver,
     evaluate,
     evaluation_warnings,
     failure,
@@ -151,7 +153,7 @@ def test_the_layer_is_what_gnu_tar_makes(tmp_path):
     script = f"mkdir -p etc nix/var; echo ${{{odd}}} ${{hello}} > etc/paths"
     expression = f'buildImage {{ name = "app"; uid = 12; extraCommands = "{script}"; }}'
     image = archive(expression)
-    layer = build(f"({expression}).layer")
+    layer = built_layer(expression)
     expected = tmp_path / "layer.tar"
     expected.write_bytes((layer / "layer.tar").read_bytes())
     expected.chmod(0o644)
@@ -215,8 +217,8 @@ def test_symlinks_to_directories_become_directories_or_stay():
 def test_a_file_of_two_trees_is_warned_of():
     one = tree("one", f="one", same="same")
     two = tree("two", f="two", same="same")
-    layer_of = f'(buildImage {{ name = "app"; copyToRoot = [ {one} {two} ]; }}).layer'
-    log = build_log(layer_of)
+    layer = built_layer(f'buildImage {{ name = "app"; copyToRoot = [ {one} {two} ]; }}')
+    log = nix("nix-store", "--read-log", deriver(layer)).stdout
     assert "-one/f and " in log
     assert "-two/f both bring /f, the latter with other content; the latter is in the image" in log
     assert "/same" not in log
@@ -422,7 +424,9 @@ def test_nix_database_of_copy_to_root():
 def test_two_builds_give_the_same_bytes(arguments):
     image = f'buildImage {{ name = "app"; compressor = "zstd"; {arguments} }}'
     build(image)
-    build(f"({image}).layer", "--check")
+    nix("nix-store", "--realise", "--check", deriver(built_layer(image)))
+    for part in ("layers", "conf"):
+        build(f"({image}).{part}", "--check")
     build(image, "--check")
 
 

@@ -242,7 +242,7 @@ def test_a_layering_pipeline_obeys_max_layers():
       layeringPipeline = [ [ "popularity_contest" ] ];
     }"""
     assert len(stream(image).diff_ids) == 3
-    log = build_log(f"({image}).conf")
+    log = build_log(f"({image}).layers")
     assert "leaves 2 for store paths: the last ones become one layer; for all of them set" in log
     assert "store layer 2: " in log
     assert str(build("hello")) in log
@@ -692,8 +692,10 @@ def test_a_plan_says_what_it_plans():
         build('(streamLayeredImage { name = "app"; contents = [ hello ]; }).conf').read_text()
     )
     image = stream('streamLayeredImage { name = "app"; contents = [ hello ]; }')
-    assert [layer["digest"] for layer in plan["store_layers"]] == image.diff_ids[:-1]
-    assert plan["customisation_layer"]["digest"] == image.diff_ids[-1]
+    assert [layer["diff_id"] for layer in plan["layers"]] == image.diff_ids
+    assert [layer["kind"] for layer in plan["layers"]] == (
+        ["store-paths"] * (len(image.diff_ids) - 1) + ["tar"]
+    )
 
 
 def test_nix_here_has_a_sandbox():

@@ -149,7 +149,7 @@ def test_the_graph_beside_the_plan_says_which_layer_holds_a_path():
         "path": "/nix/store/a-b",
         "narSize": 1,
         "narHash": "sha256:1",
-        "references": ["/nix/store/c-d", "/nix/store/a-b"],
+        "references": ["/nix/store/a-b", "/nix/store/c-d"],
         "layer": 1,
     }
 
