@@ -18,6 +18,7 @@ from tests.nix.images import (
     evaluate,
     evaluation_warnings,
     failure,
+    nix,
 )
 from tests.unit.archives import dump, entry, layer, plain_members, tar
 

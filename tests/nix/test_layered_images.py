@@ -687,16 +687,5 @@ def test_a_script_in_a_chroot_may_walk_over_all():
     assert image.file(last, "kept") == b"kept\n"
 
 
-def test_a_plan_says_what_it_plans():
-    plan = json.loads(
-        build('(streamLayeredImage { name = "app"; contents = [ hello ]; }).conf').read_text()
-    )
-    image = stream('streamLayeredImage { name = "app"; contents = [ hello ]; }')
-    assert [layer["diff_id"] for layer in plan["layers"]] == image.diff_ids
-    assert [layer["kind"] for layer in plan["layers"]] == (
-        ["store-paths"] * (len(image.diff_ids) - 1) + ["tar"]
-    )
-
-
 def test_nix_here_has_a_sandbox():
     assert "sandbox = true" in nix("nix", "show-config").stdout
