@@ -15,10 +15,10 @@ import tempfile
 import builders
 
 
-def build(builder: str, output: str, top: str, arguments: dict[str, object]) -> None:
+def build(builder: str, top: str, outputs: dict[str, str], **arguments: object) -> None:
     """Run one builder in the directory `top`."""
     os.mkdir(top)
-    attributes = {"outputs": {"out": output}, "arguments": arguments}
+    attributes = {"outputs": outputs, "arguments": arguments}
     pathlib.Path(top, ".attrs.json").write_text(json.dumps(attributes))
     environment = {**os.environ, "NIX_BUILD_TOP": top, "NIX_BUILD_CORES": "0"}
     command = [sys.executable, "-I", "-B", builders.__path__[0], builder]
@@ -26,54 +26,65 @@ def build(builder: str, output: str, top: str, arguments: dict[str, object]) -> 
 
 
 def main() -> None:
-    """Build the layer and the image."""
+    """Build the layer, the plan and the image."""
     plan = json.loads(pathlib.Path(sys.argv[1]).read_text())
-    paths = [path for layer in plan["store_layers"] for path in layer["paths"]]
-    common = {
-        "image_name": "image",
-        "architecture": "amd64",
-        "config": None,
-        "created": "1970-01-01T00:00:01Z",
-        "from_image": None,
-        "from_image_name": None,
-        "from_image_tag": None,
-        "store_dir": "/nix/store",
-    }
-    unused = ("shell", "stdenv", "fakeroot", "fakeroot_path", "root_path", "python", "library")
+    paths = [path for layer in plan["layers"] for path in layer.get("paths", ())]
+    programs = ("shell", "stdenv", "fakeroot", "fakeroot_path", "root_path", "python", "library")
+    no_base = {"base": None, "from_image": None}
+    store = {"store_dir": "/nix/store"}
     with tempfile.TemporaryDirectory() as directory:
-        layer = f"{directory}/layer"
+        layer, layers, conf = (f"{directory}/{name}" for name in ("layer", "layers", "conf"))
         build(
             "single_layer",
-            layer,
             f"{directory}/top-1",
-            {
-                **common,
-                **dict.fromkeys(unused, ""),
-                "copy_to_root": [sys.argv[2]],
-                "keep_contents_dirlinks": False,
-                "extra_commands": "",
-                "run_as_root": None,
-                "uid": 0,
-                "gid": 0,
-                "include_nix_db": False,
-                "nix_store": None,
-            },
+            {"out": layer},
+            **no_base,
+            **store,
+            **dict.fromkeys(programs, ""),
+            image_name="image",
+            copy_to_root=[sys.argv[2]],
+            keep_contents_dirlinks=False,
+            extra_commands="",
+            run_as_root=None,
+            uid=0,
+            gid=0,
+            include_nix_db=False,
+            nix_store=None,
         )
         build(
-            "single_layer_image",
-            f"{directory}/image.tar.gz",
+            "closure_layer",
             f"{directory}/top-2",
-            {
-                **common,
-                "tag": "latest",
-                "layer": layer,
-                "compressor": "gz",
-                "compression_level": None,
-                "date": "date",
-                "closure": [
-                    {"path": path, "references": [], "narSize": 0, "narHash": ""} for path in paths
-                ],
-            },
+            {"out": layers},
+            **no_base,
+            **store,
+            layer=layer,
+            exclude=[],
+            closure=[
+                {"path": path, "references": [], "narSize": 0, "narHash": ""} for path in paths
+            ],
+        )
+        build(
+            "image_plan",
+            f"{directory}/top-3",
+            {"out": conf, "graph": f"{directory}/graph"},
+            image_name="image",
+            tag="latest",
+            tag_by_archive=True,
+            config=None,
+            architecture="amd64",
+            created="1970-01-01T00:00:01Z",
+            mtime="1980-01-01",
+            base=None,
+            layers=layers,
+            date="date",
+        )
+        build(
+            "image_file",
+            f"{directory}/top-4",
+            {"out": f"{directory}/image.tar.gz"},
+            plan=conf,
+            compressor="gz",
+            compression_level=None,
         )
 
 

@@ -50,7 +50,7 @@ class Bench:
     def paths(self, image: str) -> list[str]:
         """Return the store paths of `image`, in the order of its layers."""
         plan = json.loads(pathlib.Path(self.plan(image)).read_text())
-        return [path for layer in plan["store_layers"] for path in layer["paths"]]
+        return [path for layer in plan["layers"] for path in layer.get("paths", ())]
 
     def python(self, script: str, *arguments: str) -> list[str]:
         """Return the command that runs a script of this directory."""

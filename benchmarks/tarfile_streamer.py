@@ -35,12 +35,12 @@ class Counter(io.RawIOBase):
         return len(data)
 
 
-def write_layer(paths: list[str], plan: dict[str, Any], target: Any) -> None:
-    """Write the store-path layer of `paths` to `target`."""
+def write_layer(layer: dict[str, Any], target: Any) -> None:
+    """Write the store-path layer `layer` of a plan to `target`."""
 
     def stamped(info: tarfile.TarInfo) -> tarfile.TarInfo:
-        info.mtime, info.uid, info.gid = plan["mtime"], plan["uid"], plan["gid"]
-        info.uname, info.gname = plan["uname"], plan["gname"]
+        info.mtime, info.uid, info.gid = layer["mtime"], layer["uid"], layer["gid"]
+        info.uname, info.gname = layer["uname"], layer["gname"]
         return info
 
     with tarfile.open(fileobj=target, mode="w|") as archive:
@@ -48,7 +48,7 @@ def write_layer(paths: list[str], plan: dict[str, Any], target: Any) -> None:
             info = tarfile.TarInfo(name)
             info.type, info.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(stamped(info))
-        for path in paths:
+        for path in layer["paths"]:
             below = pathlib.Path(path).rglob("*") if os.path.isdir(path) else ()
             for file in sorted([pathlib.Path(path), *below]):
                 info = stamped(archive.gettarinfo(file))
@@ -62,17 +62,17 @@ def write_layer(paths: list[str], plan: dict[str, Any], target: Any) -> None:
                     archive.addfile(info)
 
 
-def add_layer(archive: tarfile.TarFile, paths: list[str], plan: dict[str, Any]) -> None:
-    """Add the layer of `paths` to the image `archive`."""
+def add_layer(archive: tarfile.TarFile, layer: dict[str, Any]) -> None:
+    """Add the store-path layer `layer` of a plan to the image `archive`."""
     counter = Counter()
-    write_layer(paths, plan, counter)
+    write_layer(layer, counter)
     info = tarfile.TarInfo(f"{counter.hash.hexdigest()}/layer.tar")
     info.size = counter.size
     reader, writer = os.pipe()
 
     def fill() -> None:
         with open(writer, "wb") as target:
-            write_layer(paths, plan, target)
+            write_layer(layer, target)
 
     thread = threading.Thread(target=fill)
     thread.start()
@@ -86,8 +86,9 @@ def main() -> None:
     """Stream the store layers of a plan."""
     plan = json.loads(pathlib.Path(sys.argv[1]).read_text())
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
-        for layer in plan["store_layers"]:
-            add_layer(archive, layer["paths"], plan)
+        for layer in plan["layers"]:
+            if layer["kind"] == "store-paths":
+                add_layer(archive, layer)
 
 
 if __name__ == "__main__":
