@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "store_layers": "builders.derivations.store_layers",
     "stream_script": "builders.derivations.stream_script",
     # What people run.
+    "layers": "builders.programs.list_layers",
     "nix_prefetch_docker": "builders.programs.nix_prefetch_docker",
     "stream": "builders.programs.stream",
 }

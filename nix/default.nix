@@ -84,6 +84,7 @@ let
     containerConfig = callPackage ./checks/config.nix { };
     imagePlan = callPackage ./image-plan.nix { };
     imageFile = callPackage ./checks/image-file.nix { };
+    layerings = callPackage ./checks/layering.nix { };
     names = callPackage ./checks/names.nix { };
     scripts = callPackage ./scripts.nix { };
     storePaths = callPackage ./checks/store-paths.nix { };

@@ -6,8 +6,8 @@ structured attributes each path is an object with `path`, `references`,
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -68,6 +68,17 @@ def graph_to_nodes(graph: Graph) -> list[dict[str, Any]]:
         }
         for node in graph.values()
     ]
+
+
+def induced(graph: Graph, paths: Iterable[str]) -> dict[str, StorePath]:
+    """Return those of `paths`, in their order, with the references among themselves."""
+    kept = dict.fromkeys(paths)
+    return {
+        path: replace(
+            graph[path], references=tuple(to for to in graph[path].references if to in kept)
+        )
+        for path in kept
+    }
 
 
 def referrers_first(graph: Graph) -> list[str]:

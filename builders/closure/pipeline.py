@@ -13,11 +13,11 @@ flatten-references-graph, whose names, arguments and orders these are.
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from builders.closure.graph import Graph, StorePath
+from builders.closure.graph import Graph, StorePath, induced
 from builders.closure.popularity import by_popularity
 from builders.console.errors import UserError, die, warn
 
@@ -45,7 +45,7 @@ def run_pipeline(
     pipeline is not one, or where a step gets what it can't work on.
     """
     run = _pipe(steps, "", known=frozenset(graph))
-    kept = _induced(graph, [path for path in graph if path not in exclude])
+    kept = induced(graph, [path for path in graph if path not in exclude])
     ordered = dict(sorted(kept.items(), key=lambda item: item[1].nar_size))
     return [tuple(layer) for layer in _layers(run(ordered)) if layer]
 
@@ -69,18 +69,18 @@ def read_pipeline(path: str) -> Any:
 
 def _popularity_contest(where: str, value: Value) -> Value:
     graph = _graph(where, value)
-    return [_induced(graph, [path]) for path in by_popularity(graph)]
+    return [induced(graph, [path]) for path in by_popularity(graph)]
 
 
 def _split_every(count: int, where: str, value: Value) -> Value:
     graph = _graph(where, value)
     paths = list(graph)
-    return [_induced(graph, paths[at : at + count]) for at in range(0, len(paths), count)]
+    return [induced(graph, paths[at : at + count]) for at in range(0, len(paths), count)]
 
 
 def _remove_paths(paths: frozenset[str], where: str, value: Value) -> Value:
     graph = _graph(where, value)
-    return _induced(graph, [path for path in graph if path not in paths])
+    return induced(graph, [path for path in graph if path not in paths])
 
 
 def _subcomponent(paths: frozenset[str], where: str, value: Value, *, users: bool) -> Value:
@@ -317,24 +317,13 @@ def _describe(value: object) -> str:
             return json.dumps(value)
 
 
-def _induced(graph: Graph, paths: Collection[str]) -> dict[str, StorePath]:
-    """Return `paths` with what they refer to among themselves."""
-    kept = frozenset(paths)
-    return {
-        path: replace(
-            graph[path], references=tuple(to for to in graph[path].references if to in kept)
-        )
-        for path in paths
-    }
-
-
 def _split(graph: Graph, *, main: set[str], common: Collection[str] = ()) -> Parts:
     by_name = {
         "main": [path for path in graph if path in main],
         "common": [path for path in graph if path in common],
         "rest": [path for path in graph if path not in main and path not in common],
     }
-    return Parts({name: _induced(graph, paths) for name, paths in by_name.items() if paths})
+    return Parts({name: induced(graph, paths) for name, paths in by_name.items() if paths})
 
 
 def _edges(graph: Graph) -> dict[str, list[str]]:

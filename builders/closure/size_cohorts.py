@@ -10,18 +10,15 @@ from collections.abc import Collection
 from builders.closure.graph import Graph
 
 
-def size_cohorts(
-    graph: Graph, layers: int, *, exclude: Collection[str] = ()
-) -> list[tuple[str, ...]]:
-    """Return at most `layers` layers of the paths of `graph` without those in `exclude`.
+def size_cohorts(graph: Graph, limit: int) -> list[tuple[str, ...]]:
+    """Return at most `limit` layers of the paths of `graph`.
 
     Layers come in the order of what they need, in bytes, so that dependencies come first; ties, and
     the paths in a layer, by package name, then hash.
     """
-    counted = [path for path in graph if path not in exclude]
-    labels = _labels(graph, layers, counted)
+    labels = _labels(graph, limit)
     cohorts: dict[int, list[str]] = {}
-    for path in counted:
+    for path in graph:
         cohorts.setdefault(labels[path], []).append(path)
     found = [
         tuple(sorted(cohort, key=lambda path: graph[path].name_and_hash))
@@ -32,11 +29,10 @@ def size_cohorts(
     )
 
 
-def _labels(graph: Graph, layers: int, counted: Collection[str]) -> dict[str, int]:
+def _labels(graph: Graph, limit: int) -> dict[str, int]:
     """Return the cohort of each path: a set of taken paths, a bit for each."""
     labels = dict.fromkeys(graph, 0)
-    sizes = {0: len(counted)}
-    members = frozenset(counted)
+    sizes = {0: len(graph)}
     taken: list[tuple[str, frozenset[str]]] = []
     # Of equal sizes the last in the graph comes first, as in the reference.
     order = list(graph)[::-1]
@@ -52,11 +48,10 @@ def _labels(graph: Graph, layers: int, counted: Collection[str]) -> dict[str, in
             changes[dependency] = kept if kept & own else kept | label
         new = dict(sizes)
         for changed, mask in changes.items():
-            if changed in members:
-                new[labels[changed]] -= 1
-                new[mask] = new.get(mask, 0) + 1
+            new[labels[changed]] -= 1
+            new[mask] = new.get(mask, 0) + 1
         new = {mask: count for mask, count in new.items() if count}
-        if len(new) > layers:
+        if len(new) > limit:
             break
         sizes = new
         labels.update(changes)

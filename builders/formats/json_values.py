@@ -56,6 +56,13 @@ class JsonValue:
         """Return a string, or None for null."""
         return None if self.value is None else self.string()
 
+    def natural(self) -> int:
+        """Return an integer that is not negative."""
+        # JSON's true is an int to Python.
+        if type(self.value) is not int or self.value < 0:
+            self._wrong("a number of 0 or more")
+        return self.value
+
     def strings(self) -> tuple[str, ...]:
         """Return an array of strings; null is an empty one, as Go's encoder writes it."""
         if self.value is None:

@@ -1,11 +1,11 @@
 """From a closure to hashed layers, on all cores."""
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from builders.closure.graph import Graph
+from builders.closure.graph import Graph, induced
 from builders.closure.popularity import by_popularity, limit_layers
 from builders.closure.size_cohorts import size_cohorts
 from builders.image.dates import NOW
@@ -14,9 +14,14 @@ from builders.layers.store_paths import hash_store_layer
 from builders.processes import fork_map
 
 POPULARITY: Final = "popularity"
+POPULARITY_PIPELINE: Final = "popularity-pipeline"
 SIZE: Final = "size"
-LAYERINGS: Final = (POPULARITY, SIZE)
-"""Ways to cut a closure into layers: the most popular paths alone, and cohorts by size."""
+LAYERINGS: Final = (POPULARITY, POPULARITY_PIPELINE, SIZE)
+"""Ways to cut a closure into layers, each the default of a generation of nixpkgs.
+
+The most popular paths get layers of their own, and paths that are no part of the image take part in
+the contest (the oldest) or don't; or large paths draw cohorts around themselves (the newest).
+"""
 
 _AHEAD: Final = 1 << 28
 """Bytes of a layer that may have been read and not yet hashed. Where one layer is most of
@@ -33,13 +38,21 @@ def assign_layers(
 ) -> list[tuple[str, ...]]:
     """Return the paths of each of at most `limit` layers of `graph` without those in `exclude`.
 
-    `layering` is `POPULARITY` (the most popular paths alone, and first) or `SIZE` (cohorts of what
-    large paths need). Large graphs are worked on by `jobs` processes.
+    `layering` is one of `LAYERINGS`. Large graphs are worked on by `jobs` processes.
     """
     if layering == SIZE:
-        return size_cohorts(graph, limit, exclude=exclude)
+        # Cohorts of nothing but excluded paths count towards the limit, as in the reference.
+        return without(size_cohorts(graph, limit), exclude)
+    if layering == POPULARITY_PIPELINE:
+        graph = induced(graph, [path for path in graph if path not in exclude])
     paths = [path for path in by_popularity(graph, jobs=jobs) if path not in exclude]
     return limit_layers(paths, limit)
+
+
+def without(layers: Iterable[tuple[str, ...]], exclude: Collection[str]) -> list[tuple[str, ...]]:
+    """Return `layers` without the paths in `exclude`, and without those that become empty."""
+    kept = (tuple(path for path in layer if path not in exclude) for layer in layers)
+    return [layer for layer in kept if layer]
 
 
 def join_last(layers: Sequence[tuple[str, ...]], limit: int) -> list[tuple[str, ...]]:

@@ -8,18 +8,13 @@
   go,
   imageFile,
   imagePlan,
+  layerings,
   names,
   runtimeShell,
   scripts,
   storePaths,
   values,
 }:
-let
-  layerings = [
-    "popularity"
-    "size"
-  ];
-in
 arguments.strict "streamLayeredImage" (
   {
     name,
@@ -35,7 +30,7 @@ arguments.strict "streamLayeredImage" (
     uname ? "root",
     gname ? "root",
     maxLayers ? 100,
-    layering ? "popularity",
+    layering ? null,
     layeringPipeline ? null,
     extraCommands ? "",
     fakeRootCommands ? "",
@@ -50,9 +45,7 @@ arguments.strict "streamLayeredImage" (
     "in docker image ${name}: maxLayers must be a number, not ${values.describe maxLayers}";
   assert lib.assertMsg (maxLayers > 1)
     "in docker image ${name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
-  assert lib.assertMsg (layering == null || lib.elem layering layerings)
-    "in docker image ${name}: layering must be one of: [${lib.concatStringsSep " " layerings}], not ${values.describe layering}";
-  assert lib.assertMsg (layeringPipeline == null || args.layering or null == null)
+  assert lib.assertMsg (layeringPipeline == null || layering == null)
     "in docker image ${name}: layering and layeringPipeline both say which store paths share a layer; leave out one of them";
   let
     baseName = names.baseName name;
@@ -117,7 +110,7 @@ arguments.strict "streamLayeredImage" (
           gname = values.string (at "gname") gname;
           max_layers = maxLayers;
           debug = values.boolean (at "debug") debug;
-          layering = if layering == null then lib.head layerings else layering;
+          layering = layerings.check (at "layering") layering;
           layering_pipeline = storePaths.listOrFile (at "layeringPipeline") layeringPipeline;
           store_dir = storeDir;
           customisation_layer = "${customisationLayer}";

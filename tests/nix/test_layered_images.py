@@ -5,12 +5,14 @@ import hashlib
 import json
 import sqlite3
 import subprocess
+import sys
 import time
 from itertools import chain
 
 import pytest
 
 from tests.nix.images import (
+    REPOSITORY,
     NixError,
     archive,
     build,
@@ -214,6 +216,62 @@ def test_layering_by_size_keeps_what_large_paths_need_together():
     assert sized.store_paths != popular.store_paths
     # The largest path has a layer with nothing that another one needs, too.
     assert any(str(build("pkgs.git")) in paths for paths in sized.store_paths)
+
+
+def layering(expression, docker_tools="dockerTools"):
+    return evaluate(f"({docker_tools}.{expression}).layers.arguments.layering")
+
+
+@pytest.mark.parametrize(
+    ("has", "expected"),
+    [
+        ("{ }", "popularity"),
+        ("{ dockerMakeLayers = 1; }", "popularity-pipeline"),
+        ("{ dockerMakeLayers = 1; dockerAutoLayer = 1; }", "size"),
+    ],
+)
+def test_the_default_layering_is_that_of_the_given_nixpkgs(has, expected):
+    image = 'streamLayeredImage { name = "app"; %s }'
+    given = f"(import {REPOSITORY} {{ pkgs = pkgs // {has}; }})"
+    assert layering(image % "", given) == expected
+    assert layering(image % "layering = null;", given) == expected
+    assert layering('buildLayeredImage { name = "app"; }', f"{given}") == expected
+    for named in ("popularity", "popularity-pipeline", "size"):
+        assert layering(image % f'layering = "{named}";', given) == named
+
+
+def test_the_contests_differ_where_roots_that_are_no_part_of_the_image_count():
+    image = """streamLayeredImage {
+      name = "app"; maxLayers = 2; contents = [ bash hello ]; layering = "%s";
+      config.Cmd = [ "${hello}/bin/hello" ];
+    }"""
+    (before,), (since,) = (
+        stream(image % layering).store_paths for layering in ("popularity", "popularity-pipeline")
+    )
+    assert sorted(before) == sorted(since)
+    assert before != since
+
+
+@pytest.mark.parametrize("layering", ["popularity", "popularity-pipeline", "size"])
+def test_layers_over_the_limit_are_those_that_the_command_prints(layering, tmp_path):
+    """On a base image of many layers, of which each takes one."""
+    base = 'buildLayeredImage { name = "base"; contents = [ pkgs.python3 ]; maxLayers = 9; }'
+    image = f"""streamLayeredImage {{
+      name = "app"; maxLayers = 15; contents = [ pkgs.git ]; layering = "{layering}";
+      fromImage = {base}; config.Cmd = [ "${{hello}}/bin/hello" ];
+    }}"""
+    planned = json.loads(build(f"({image}).layers").read_text())
+    layers = [layer["paths"] for layer in planned["layers"] if layer["kind"] == "store-paths"]
+    assert len(planned["graph"]) > 15
+    graph = tmp_path / "graph.json"
+    graph.write_text(json.dumps(planned["graph"]))
+    excluded = [word for path in planned["exclude"] for word in ("--exclude", path)]
+    command = [sys.executable, REPOSITORY / "builders", "layers", graph, "--layering", layering]
+    said = subprocess.run(
+        [*command, "--store-layers", "5", *excluded], capture_output=True, check=True
+    ).stdout
+    assert layers == json.loads(said)
+    assert len(stream(image).diff_ids) == 9 + len(layers) + 1
 
 
 PIPELINE = """[
@@ -562,7 +620,10 @@ def test_nothing_but_the_image_goes_to_stdout():
         ('fromImage = "/x.tar";', 'fromImage is the string "/x.tar", which a build can\'t see'),
         ('config.Env = { A = "1"; };', "config.Env must be a list of strings, not a set"),
         ('config = "x";', "config must be an attribute set"),
-        ('layering = "weight";', "layering must be one of: [popularity size], not the string"),
+        (
+            'layering = "weight";',
+            "layering must be one of: [popularity popularity-pipeline size], not",
+        ),
         (
             "layeringPipeline = 4;",
             "layeringPipeline must be a list or a JSON file, not the number 4",

@@ -147,8 +147,9 @@ def used():
     """What is taken as an argument, and what stands behind `lib.`, `pkgs.` and `buildPackages.`."""
     files = nix_files()
     functions = evaluate(
-        "map (file: let f = import file; in "
-        "if lib.isFunction f then lib.attrNames (lib.functionArgs f) else [ ]) "
+        # What has a default may be missing in nixpkgs.
+        "map (file: let f = import file; needed = lib.filterAttrs (_: optional: ! optional); in "
+        "if lib.isFunction f then lib.attrNames (needed (lib.functionArgs f)) else [ ]) "
         f"[ {' '.join(map(str, files))} ]"
     )
     own = set(evaluate("lib.attrNames dockerTools")) | {"dockerTools"}

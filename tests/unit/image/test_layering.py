@@ -1,0 +1,136 @@
+"""Layers as each generation of nixpkgs cuts them: of its own graphs, limits and excluded paths."""
+
+import json
+import pathlib
+import random
+import subprocess
+import sys
+
+import pytest
+
+from builders.closure.graph import StorePath, read_graph
+from builders.image.layering import POPULARITY, POPULARITY_PIPELINE, SIZE, assign_layers
+
+ROOT = pathlib.Path(__file__).parents[3]
+CASES = json.loads((ROOT / "tests/golden/generations.json").read_text())["cases"]
+
+
+def layers(case, layering):
+    return assign_layers(
+        read_graph(case["graph"]),
+        exclude=frozenset(case["exclude"]),
+        limit=case["limit"],
+        layering=layering,
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["seed"])
+def test_popularity_of_nixpkgs_with_pipelines(case):
+    assert list(map(list, layers(case, POPULARITY_PIPELINE))) == case["popularity_pipeline"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["seed"])
+def test_size_cohorts_of_nixpkgs(case):
+    made = list(map(list, layers(case, SIZE)))
+    assert case["size_order_is_defined"]
+    assert made == case["size"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["seed"])
+def test_all_generations_hold_the_same_paths_and_the_limit(case):
+    kept = {node["path"] for node in case["graph"]} - set(case["exclude"])
+    for layering in (POPULARITY, POPULARITY_PIPELINE, SIZE):
+        made = layers(case, layering)
+        assert len(made) <= case["limit"]
+        assert sorted(path for layer in made for path in layer) == sorted(kept)
+
+
+def test_excluded_paths_take_part_in_the_oldest_contest_only():
+    graph = {
+        "/nix/store/0-root": StorePath("/nix/store/0-root", ("/nix/store/2-b",)),
+        "/nix/store/1-a": StorePath("/nix/store/1-a", ()),
+        "/nix/store/2-b": StorePath("/nix/store/2-b", ()),
+    }
+    exclude = {"/nix/store/0-root"}
+    made = {
+        layering: assign_layers(graph, exclude=exclude, limit=2, layering=layering)
+        for layering in (POPULARITY, POPULARITY_PIPELINE)
+    }
+    assert made[POPULARITY] == [("/nix/store/2-b",), ("/nix/store/1-a",)]
+    assert made[POPULARITY_PIPELINE] == [("/nix/store/1-a",), ("/nix/store/2-b",)]
+
+
+def command(graph, *arguments):
+    return subprocess.run(
+        [sys.executable, ROOT / "builders", "layers", graph, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_prints_the_layers(tmp_path):
+    case = CASES[1]
+    graph = tmp_path / "graph.json"
+    graph.write_text(json.dumps(case["graph"]))
+    excluded = [word for path in case["exclude"] for word in ("--exclude", path)]
+    for layering, key in ((POPULARITY_PIPELINE, "popularity_pipeline"), (SIZE, "size")):
+        limit = ("--store-layers", case["limit"])
+        done = command(graph, "--layering", layering, *limit, *excluded)
+        assert json.loads(done.stdout) == case[key]
+        assert done.stderr == ""
+
+
+def test_the_command_reads_the_graph_of_an_image(tmp_path):
+    case = CASES[1]
+    excluded = set(case["exclude"])
+    nodes = [{**node, "layer": 0} for node in case["graph"] if node["path"] not in excluded]
+    random.Random(1).shuffle(nodes)
+    graph = tmp_path / "graph.json"
+    graph.write_text(json.dumps({"version": 2, "roots": [], "paths": nodes}))
+    done = command(graph, "--layering", POPULARITY_PIPELINE, "--store-layers", case["limit"])
+    assert json.loads(done.stdout) == case["popularity_pipeline"]
+
+
+NODE = {"path": "/nix/store/a-b", "references": [], "narSize": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "can't read the graph"),
+        ("[" * 100_000, "can't read the graph"),
+        ("7", "should be a list"),
+        ("[7]", "should be an object"),
+        (json.dumps([{**NODE, "narSize": -1}]), "narSize should be a number of 0 or more"),
+        (json.dumps([{**NODE, "narSize": True}]), "narSize should be a number of 0 or more"),
+        (json.dumps([{**NODE, "path": None}]), "path should be a string and is missing"),
+        (json.dumps([{**NODE, "references": ["/nix/store/c-d"]}]), "which is missing"),
+        (
+            json.dumps(
+                [
+                    NODE | {"references": ["c"]},
+                    NODE | {"path": "c", "references": ["/nix/store/a-b"]},
+                ]
+            ),
+            "has a cycle",
+        ),
+    ],
+)
+def test_what_is_no_graph_is_one_line(tmp_path, text, words):
+    graph = tmp_path / "graph.json"
+    graph.write_text(text)
+    done = command(graph, "--layering", SIZE, "--store-layers", 3)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+    assert "exportReferencesGraph" in line
+
+
+def test_a_path_to_exclude_must_be_there(tmp_path):
+    graph = tmp_path / "graph.json"
+    graph.write_text(json.dumps([NODE]))
+    done = command(graph, "--layering", SIZE, "--store-layers", 3, "--exclude", "/nix/store/c-d")
+    assert "--exclude /nix/store/c-d is not in" in done.stderr
+    assert done.returncode == 1
