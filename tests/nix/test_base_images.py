@@ -42,9 +42,7 @@ def failed_log(path, **arguments):
 def builder_lines(log):
     """What the builder printed, which Nix repeats under "last … log lines"."""
     assert "Traceback" not in log
-    return [
-        line.strip(" >") for line in log.splitlines() if "error: " in line and not is_nix(line)
-    ]
+    return [line.strip(" >") for line in log.splitlines() if "error: " in line and not is_nix(line)]
 
 
 def is_nix(line):
