@@ -13,7 +13,7 @@ from builders.image.platform import Platform
 from builders.programs import nix_prefetch_docker
 from builders.registry.failures import Problem, RegistryError, describe, read_failure
 from builders.registry.hashes import FileHash, hash_file
-from builders.registry.names import RemoteImage, archive_name, is_name, is_tag
+from builders.registry.names import RemoteImage, is_name, is_tag
 from builders.registry.skopeo import Skopeo
 
 DIGEST = "sha256:" + 64 * "0"
@@ -55,7 +55,9 @@ def test_an_image_is_written_with_its_tag_or_digest():
 
 
 def test_file_names_have_no_slash_and_no_colon():
-    assert archive_name("host:5000/a", "v1") == "docker-image-host-5000-a-v1.tar"
+    assert (
+        nix_prefetch_docker.archive_name("host:5000/a", "v1") == "docker-image-host-5000-a-v1.tar"
+    )
 
 
 def test_hashes_are_spelled_as_nix_spells_them(tmp_path):
@@ -183,9 +185,9 @@ def test_every_kind_names_registry_and_image():
         assert "\n" not in described
 
 
-@pytest.mark.parametrize("program", [nix_prefetch_docker, pull_image])
-def test_every_kind_has_a_remedy(program):
-    assert set(program.HINTS) == set(Problem)
+@pytest.mark.parametrize("hints", [nix_prefetch_docker.PREFETCH_HINTS, pull_image.PULL_HINTS])
+def test_every_kind_has_a_remedy(hints):
+    assert set(hints) == set(Problem)
 
 
 FAKE = """#!/bin/sh
