@@ -19,11 +19,7 @@ rec {
   list =
     at: value:
     map (
-      item:
-      if isStorePath item then
-        "${item}"
-      else
-        values.refuse at "paths or derivations" item
+      item: if isStorePath item then "${item}" else values.refuse at "paths or derivations" item
     ) (lib.filter (item: item != null) (lib.flatten value));
 
   # listOrFile :: { where, attribute } -> null, list, path or derivation -> null, list or string

@@ -1,7 +1,7 @@
 # Attributes that are numbers and strings: checks at evaluation, with what is wrong and where.
 #
-# Each check is a function of { where, attribute } (`where` as checks/messages.nix has it) and a value,
-# and returns the value as builders take it.
+# Each check is a function of { where, attribute }, with `where` as checks/messages.nix has it, and
+# of a value, and returns the value as builders take it.
 { lib }:
 let
   # refuse :: { where, attribute } -> string -> value -> error

@@ -116,3 +116,13 @@ def test_what_is_prefetched_and_pulled_has_the_same_defaults():
     assert request.final_tag == tag
     assert in_nix("functions/pull-image.nix", r"^      finalImageName \? (\w+)") == "imageName"
     assert request.final_name == "app"
+
+
+def test_the_flakes_and_the_stand_in_for_nixpkgs_serve_the_same_systems():
+    """nix/debian has packages for each system that the flake offers, and for no other."""
+    listed = r'"([a-z0-9_]+-linux)"'
+    flake = set(re.findall(listed, (NIX.parent / "flake.nix").read_text()))
+    assert flake == {"x86_64-linux", "aarch64-linux"}
+    assert set(re.findall(listed, (NIX / "debian/flake.nix").read_text())) == flake
+    units = (NIX / "debian/units.nix").read_text()
+    assert set(re.findall(r"^    ([a-z0-9_]+-linux) = \{", units, re.MULTILINE)) == flake
