@@ -405,3 +405,42 @@ def test_unit_tests_need_no_other_tests(path):
     }
     ours = {module for module in modules if module.split(".")[0] == "tests"}
     assert {module for module in ours if not module.startswith("tests.unit")} == set()
+
+
+# Messages.
+
+NIX_FILES = [
+    path for path in sorted((REPOSITORY / "nix").rglob("*.nix")) if "debian" not in path.parts
+]
+BEGINNINGS = ("${where}", "${what}", "${messages.in", "${internals.messages.in")
+"""How a message begins in Nix; `what` is made of `where`, too."""
+
+
+def messages_in(text):
+    """The strings that a Nix file throws, asserts or warns with."""
+    # An assertion's condition is in parentheses, or a name.
+    said = r'(?:throw|lib\.warn|assertMsg \(.*\)|assertMsg \w+)\s+"((?:[^"\\]|\\.)*)"'
+    return re.findall(said, text)
+
+
+def test_messages_of_nix_files_are_found():
+    text = 'throw "a"; assert lib.assertMsg (b == "c")\n  "d \\"e\\" f"; lib.warn "g" h'
+    assert messages_in(text) == ["a", 'd \\"e\\" f', "g"]
+    assert sum(len(messages_in(path.read_text())) for path in NIX_FILES) > 25
+
+
+@pytest.mark.parametrize("path", NIX_FILES, ids=lambda path: path.name)
+def test_what_evaluation_says_begins_with_where(path):
+    said = messages_in(path.read_text())
+    assert [text for text in said if not text.startswith(BEGINNINGS)] == []
+
+
+def test_how_messages_begin_is_said_in_one_place():
+    """Builders are told, and repeat it."""
+    beginning = "in docker image"
+    homes = [path.name for path in NIX_FILES if beginning in path.read_text()]
+    assert homes == ["messages.nix"]
+    speakers = {
+        name for name, tree in MODULES.items() for _, text, _ in literals(tree) if beginning in text
+    }
+    assert speakers == set()
