@@ -8,6 +8,7 @@
   go,
   imageFile,
   imagePlan,
+  messages,
   names,
   runtimeShell,
   scripts,
@@ -47,21 +48,21 @@ arguments.strict "streamLayeredImage" (
     debug ? false,
   }@args:
   assert lib.assertMsg (lib.isInt maxLayers)
-    "in docker image ${name}: maxLayers must be a number, not ${values.describe maxLayers}";
+    "${messages.inImage name}: maxLayers must be a number, not ${values.describe maxLayers}";
   assert lib.assertMsg (maxLayers > 1)
-    "in docker image ${name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
+    "${messages.inImage name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
   assert lib.assertMsg (layering == null || lib.elem layering layerings)
-    "in docker image ${name}: layering must be one of: [${lib.concatStringsSep " " layerings}], not ${values.describe layering}";
+    "${messages.inImage name}: layering must be one of: [${lib.concatStringsSep " " layerings}], not ${values.describe layering}";
   assert lib.assertMsg (layeringPipeline == null || args.layering or null == null)
-    "in docker image ${name}: layering and layeringPipeline both say which store paths share a layer; leave out one of them";
+    "${messages.inImage name}: layering and layeringPipeline both say which store paths share a layer; leave out one of them";
   let
+    where = messages.inImage name;
     baseName = names.baseName name;
     fullName = names.imageName name;
     storeDir = builtins.storeDir;
 
     at = attribute: {
-      image = name;
-      inherit attribute;
+      inherit where attribute;
     };
 
     contentsList = storePaths.list (at "contents") contents;
@@ -73,7 +74,7 @@ arguments.strict "streamLayeredImage" (
         name = "${baseName}-customisation-layer";
         builder = "customisation_layer";
         arguments = {
-          image_name = name;
+          inherit where;
           contents = contentsList;
           extra_commands = values.script (at "extraCommands") extraCommands;
           fake_root_commands = values.script (at "fakeRootCommands") fakeRootCommands;
@@ -91,9 +92,10 @@ arguments.strict "streamLayeredImage" (
 
     base = imagePlan.baseImage {
       name = baseName;
+      inherit where;
       architecture = checkedArchitecture;
       image =
-        if fromImage == null then null else imageFile "in docker image ${name}: fromImage" fromImage;
+        if fromImage == null then null else imageFile "${where}: fromImage" fromImage;
     };
 
     # In the closure for what they refer to, and no part of the image themselves.
@@ -109,6 +111,7 @@ arguments.strict "streamLayeredImage" (
         name = "${baseName}-layers.json";
         builder = "store_layers";
         arguments = {
+          inherit where;
           base = if base == null then null else "${base}";
           mtime = checkedMtime;
           uid = values.id (at "uid") uid;
@@ -133,12 +136,12 @@ arguments.strict "streamLayeredImage" (
     conf = imagePlan.plan {
       name = baseName;
       imageName = fullName;
-      tag = values.tag (at "tag") tag;
+      tag = names.tag (at "tag") tag;
       config = checkedConfig;
       architecture = checkedArchitecture;
       created = values.date (at "created") created;
       mtime = checkedMtime;
-      inherit base layers;
+      inherit base layers where;
     };
   in
   build.derivation {
