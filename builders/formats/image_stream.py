@@ -69,7 +69,7 @@ def _write(
         raise ValueError("the plan's mtime is not resolved")
     archive = DockerArchiveWriter(sink, mtime=plan.mtime)
     if not any(isinstance(layer, BaseLayer) for layer in plan.layers):
-        progress.log("No base image")
+        progress.log("No 'fromImage' provided")
     for number, layer in enumerate(_in_reading_order(plan.layers), 1):
         progress.layer(layer.describe(number))
         archive.add_layer(layer, partial(layer.write, sink, resources))

@@ -525,7 +525,7 @@ def test_nothing_but_the_image_goes_to_stdout():
     result = subprocess.run([script], capture_output=True, check=True)
     assert result.stdout[257:262] == b"ustar"
     assert len(result.stdout) % 10240 == 0
-    assert result.stderr.decode().splitlines()[0] == "No base image"
+    assert result.stderr.decode().splitlines()[0] == "No 'fromImage' provided"
 
 
 # Bad input

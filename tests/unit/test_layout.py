@@ -111,8 +111,10 @@ NIX_WORDS = (
 OF_NIX_ITSELF = {
     # How the program that it calls is told which store is meant. Users don't read it.
     "builders.rootfs.nix_database": ("NIX_REMOTE",),
+    # A line of the log that the documentation of dockerTools shows.
+    "builders.formats.image_stream": ("fromImage",),
 }
-"""Words of Nix in a module that is about Nix."""
+"""Words of Nix that a module can't do without."""
 
 
 def literals(tree):
@@ -334,10 +336,10 @@ def builders_in_nix():
     return set(re.findall(r'^\s*builder = "(\w+)";', text, re.MULTILINE))
 
 
-def test_every_command_is_a_module_of_that_name_that_can_be_run():
+def test_every_command_is_a_module_that_can_be_run_and_builders_are_of_that_name():
     for name, module in COMMANDS.items():
         assert room_of(module) in ENTRANCES
-        assert module.endswith(f".{name}")
+        assert module.endswith(f".{name}") or room_of(module) == "programs"
         parameters = inspect.signature(importlib.import_module(module).main).parameters
         assert len(parameters) == 1
 

@@ -192,7 +192,7 @@ def test_plain_lines_where_stderr_is_no_terminal(plan, tmp_path):
     process = run_stream(plan, tmp_path, stdout=subprocess.DEVNULL)
     lines = process.communicate()[1].splitlines()
     assert lines == [
-        "No base image",
+        "No 'fromImage' provided",
         f"Creating layer 1 from paths: ['{plan.layers[0].paths[0]}']",
         f"Creating layer 2 from paths: ['{plan.layers[1].paths[0]}']",
         "Creating layer 3 with customisation...",
