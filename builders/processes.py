@@ -5,6 +5,7 @@ imported or copied again.
 """
 
 import ctypes
+import os
 import signal
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -16,6 +17,12 @@ _Result = TypeVar("_Result")
 
 _PR_SET_PDEATHSIG: Final = 1
 """From linux/prctl.h."""
+
+
+def usable_cores(limit: str | None = None) -> int:
+    """Return the number of processors to use: `limit`, where 0 or no number means all there are."""
+    wanted = int(limit) if limit and limit.isdecimal() else 0
+    return wanted if wanted > 0 else len(os.sched_getaffinity(0))
 
 
 def fork_map(
@@ -46,7 +53,7 @@ def fork_map(
         except BrokenProcessPool:
             raise UserError(
                 "a process of this build was killed",
-                hint="see whether the machine has memory enough, or build with fewer cores",
+                hint="see whether the machine has memory enough, or use fewer cores",
             ) from None
         except BaseException:
             for child in multiprocessing.active_children():

@@ -2,6 +2,7 @@
 {
   build,
   compressors,
+  messages,
 }:
 {
   # Of the file, without extension.
@@ -26,6 +27,7 @@ build.derivation {
   name = "${name}.tar${compression.extension}";
   builder = "image_file";
   arguments = {
+    where = messages.inImage image;
     plan = "${conf}";
   }
   // compression.arguments;

@@ -58,7 +58,7 @@ let
       unknown = lib.subtractLists overridable (lib.attrNames changes);
     in
     if unknown != [ ] then
-      throw "dockerTools.override: dockerTools takes no '${lib.head unknown}'; it takes ${lib.concatStringsSep ", " overridable}"
+      throw "${internals.messages.inFunction "override"}: dockerTools takes no '${lib.head unknown}'; it takes ${lib.concatStringsSep ", " overridable}"
     else
       import ./. (
         scope
@@ -85,6 +85,7 @@ let
     imagePlan = callPackage ./image-plan.nix { };
     imageFile = callPackage ./checks/image-file.nix { };
     layerings = callPackage ./checks/layering.nix { };
+    messages = callPackage ./checks/messages.nix { };
     names = callPackage ./checks/names.nix { };
     scripts = callPackage ./scripts.nix { };
     storePaths = callPackage ./checks/store-paths.nix { };

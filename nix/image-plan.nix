@@ -12,11 +12,12 @@ let
     text: lib.concatLists (lib.filter lib.isList (builtins.split "([0-9a-df-np-sv-z]{32,})" text));
 in
 {
-  # baseImage :: { name, image } -> derivation or null
+  # baseImage :: { name, where, image, … } -> derivation or null
   # The layers of the base image in the file `image` (of checks/image-file.nix), read and hashed.
   baseImage =
     {
       name,
+      where,
       image,
       fromImageName ? null,
       fromImageTag ? null,
@@ -29,7 +30,7 @@ in
         name = "${name}-base-image.json";
         builder = "base_image";
         arguments = {
-          inherit architecture;
+          inherit architecture where;
           from_image = image.path;
           from_image_name = fromImageName;
           from_image_tag = fromImageTag;
@@ -50,12 +51,13 @@ in
       )
     );
 
-  # plan :: { name, tag, … } -> derivation
+  # plan :: { name, where, tag, … } -> derivation
   # Its output `graph` is the graph of the closure. Without a tag, the hash in the plan's own path
   # is the tag, or with `tagByArchive` that in the archive's path.
   plan =
     {
       name,
+      where,
       imageName,
       tag,
       tagByArchive ? false,
@@ -81,6 +83,7 @@ in
             created
             mtime
             tag
+            where
             ;
           image_name = imageName;
           tag_by_archive = tagByArchive;

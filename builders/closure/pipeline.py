@@ -1,4 +1,4 @@
-"""Layering pipelines: layers as a list of steps makes them (`layeringPipeline`).
+"""Layering pipelines: layers as a list of steps makes them.
 
 A pipeline is a list of steps, `[name, argument…]` each. The first gets the
 graph of the closure, each other one what the one before it gave:
@@ -21,7 +21,6 @@ from builders.closure.graph import Graph, StorePath, induced
 from builders.closure.popularity import by_popularity
 from builders.console.errors import UserError, die, warn
 
-_ATTRIBUTE: Final = "layeringPipeline"
 _PARTS: Final = ("main", "common", "rest")
 
 
@@ -37,28 +36,28 @@ Step = Callable[[Value], Value]
 
 
 def run_pipeline(
-    steps: object, graph: Graph, *, exclude: Collection[str] = ()
+    steps: object, graph: Graph, *, what: str, exclude: Collection[str] = ()
 ) -> list[tuple[str, ...]]:
     """Return the layers that the pipeline `steps` makes of `graph` without the paths in `exclude`.
 
-    Empty layers are left out. Raises `UserError` with the number of the step where the
-    pipeline is not one, or where a step gets what it can't work on.
+    Empty layers are left out. Raises `UserError`, with `what` for its subject and the number of the
+    step, where the pipeline is not one, or where a step gets what it can't work on.
     """
-    run = _pipe(steps, "", known=frozenset(graph))
+    run = _pipe(steps, what, known=frozenset(graph))
     kept = induced(graph, [path for path in graph if path not in exclude])
     ordered = dict(sorted(kept.items(), key=lambda item: item[1].nar_size))
     return [tuple(layer) for layer in _layers(run(ordered)) if layer]
 
 
-def read_pipeline(path: str) -> Any:
-    """Return the steps in the JSON file `path`."""
+def read_pipeline(path: str, *, what: str) -> Any:
+    """Return the steps in the JSON file `path`; `what` is the subject of errors."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
-            f"{_ATTRIBUTE}: {path} can't be read as JSON: {reason}",
+            f"{what}: {path} can't be read as JSON: {reason}",
             hint='give a list of steps, like [["popularity_contest"]], or a file that holds one',
         ) from None
 
@@ -163,12 +162,11 @@ def _pipe(steps: object, where: str, *, known: Collection[str]) -> Step:
     """Return the steps as one. `where` leads to them; `known` are all paths of the closure."""
     if not isinstance(steps, list):
         die(
-            f"{where or _ATTRIBUTE}: is {_describe(steps)}, not a list of steps",
-            hint='write it like [["popularity_contest"]["limit_layers" 20]]',
+            f"{where}: is {_describe(steps)}, not a list of steps",
+            hint='write it like [["popularity_contest"]]',
         )
-    begin = f"{where}, " if where else f"{_ATTRIBUTE}, "
     read = [
-        _step(step, f"{begin}step {number}", known=known) for number, step in enumerate(steps, 1)
+        _step(step, f"{where}, step {number}", known=known) for number, step in enumerate(steps, 1)
     ]
     return partial(_run_all, read, where)
 
@@ -204,7 +202,7 @@ def _read_paths(value: object, where: str, known: Collection[str]) -> frozenset[
     paths = value if isinstance(value, list) else [value]
     for path in paths:
         if not isinstance(path, str):
-            die(f"{where}: {_describe(path)} is no store path", hint="name paths or derivations")
+            die(f"{where}: {_describe(path)} is no store path", hint="name store paths or packages")
         if path not in known:
             warn(f"{where}: {path} is not in the closure of the image")
     return frozenset(paths)
@@ -217,7 +215,7 @@ def _read_points(value: object, where: str, known: Collection[str]) -> _Points:
         if list(point) != ["children_of"]:
             die(
                 f"{where}: has an attribute set of {', '.join(point) or 'nothing'}",
-                hint="give paths, or { children_of = [ path ]; }",
+                hint="give paths, or a set that has children_of and nothing else",
             )
     paths = [point for point in points if not isinstance(point, dict)]
     parents = [_read_paths(point["children_of"], where, known) for point in children]

@@ -8,7 +8,10 @@ from typing import BinaryIO, Final
 
 import zstandard
 
-from builders.compression.libdeflate import GzipCompressor
+from builders.compression.libdeflate import LEVELS, GzipCompressor
+
+COMPRESSOR_LEVELS: Final = {"none": range(0), "gz": LEVELS, "zstd": range(1, 20)}
+"""The compressors by name, and which levels each has. nix/checks/compressors.nix has them, too."""
 
 DEFAULT_LEVELS: Final = {"gz": 5, "zstd": 3}
 """libdeflate's 5 makes a little less bytes than pigz does where it is told nothing; 3 is zstd's
@@ -25,9 +28,13 @@ def compress(
 ) -> None:
     """Compress all of `source` into `target`.
 
-    `compressor` is `none`, `gz` or `zstd`, as in dockerTools; `level` is None for the one of
-    `DEFAULT_LEVELS`, 1 to 12 for gz and 1 to 19 for zstd.
+    `compressor` and `level` are of `COMPRESSOR_LEVELS`; None is the level of `DEFAULT_LEVELS`.
+    Raises `ValueError` for others.
     """
+    if compressor not in COMPRESSOR_LEVELS:
+        raise ValueError(f"unknown compressor {compressor}")
+    if level is not None and level not in COMPRESSOR_LEVELS[compressor]:
+        raise ValueError(f"{compressor} has no level {level}")
     if compressor == "gz":
         _gzip(source, target, level or DEFAULT_LEVELS["gz"], threads)
     elif compressor == "zstd":
@@ -35,11 +42,9 @@ def compress(
         zstandard.ZstdCompressor(
             level=level or DEFAULT_LEVELS["zstd"], threads=max(threads, 1)
         ).copy_stream(source, target, read_size=_BLOCK, write_size=_BLOCK)
-    elif compressor == "none":
+    else:
         while data := source.read(_BLOCK):
             target.write(data)
-    else:
-        raise ValueError(f"unknown compressor {compressor}")
 
 
 def _gzip(source: BinaryIO, target: BinaryIO, level: int, threads: int) -> None:

@@ -3,14 +3,18 @@
 Source: Nix manual, "Advanced Attributes", __structuredAttrs. What a builder
 takes lies under the attribute `arguments`; each of its dataclass' fields is
 one key there, or, for the closure graphs that exportReferencesGraph writes,
-one key at the top.
+one key at the top. Beside them lies `where`, with which all messages of the
+build begin.
 """
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
+
+from builders.console.errors import begin_messages
+from builders.processes import usable_cores
 
 T = TypeVar("T")
 
@@ -42,30 +46,11 @@ class Build:
         return kind(**values)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScriptArguments:
-    """What builders take that run the user's scripts; nix/scripts.nix gives all but the first.
-
-    `image_name` is for messages. `shell`, `fakeroot`, `python` and `nix_store` are programs,
-    `fakeroot_path` is fakeroot's own PATH, `stdenv` the standard environment, `library` this
-    package. `contents_closure` is the graph of what goes into the Nix database, if any.
-    """
-
-    image_name: str
-    include_nix_db: bool
-    store_dir: str
-    shell: str
-    stdenv: str
-    fakeroot: str
-    fakeroot_path: str
-    python: str
-    library: str
-    nix_store: str | None
-    contents_closure: list[dict[str, Any]] = field(default_factory=list)
-
-
 def load() -> Build:
-    """Read the args file of the derivation that is being built."""
+    """Read the args file of the derivation that is being built.
+
+    From here on messages say first what is built.
+    """
     top = os.environ["NIX_BUILD_TOP"]
     # Nix 2.8 sets the variable to a path outside of its own sandbox; the file is
     # in the build directory all the same.
@@ -74,11 +59,10 @@ def load() -> Build:
         path = os.path.join(top, ".attrs.json")
     with open(path, encoding="utf-8") as file:
         attributes = json.load(file)
-    return Build(attributes=attributes, out=attributes["outputs"]["out"], top=top, cores=cores())
-
-
-def cores() -> int:
-    """Return the number of processors to use: NIX_BUILD_CORES, where 0 or no number means all."""
-    text = os.environ.get("NIX_BUILD_CORES", "")
-    wanted = int(text) if text.isdecimal() else 0
-    return wanted if wanted > 0 else len(os.sched_getaffinity(0))
+    begin_messages(attributes["arguments"].get("where", ""))
+    return Build(
+        attributes=attributes,
+        out=attributes["outputs"]["out"],
+        top=top,
+        cores=usable_cores(os.environ.get("NIX_BUILD_CORES")),
+    )

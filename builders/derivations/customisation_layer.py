@@ -10,20 +10,21 @@ from typing import Final
 
 from builders.closure.graph import read_graph
 from builders.derivations import arguments
+from builders.derivations.script_arguments import ScriptArguments, database_loader
 from builders.layers.tree import MTIME, Owner, write_layer
 from builders.rootfs.fakeroot import enter_fakeroot
 from builders.rootfs.links import link_tree
 from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
 from builders.rootfs.nix_database import add_database
-from builders.rootfs.scripts import Environment, check, warn_of_static_programs
+from builders.rootfs.scripts import Environment, check_status, warn_of_static_programs
 
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(arguments.ScriptArguments):
+class Arguments(ScriptArguments):
     """What customisation_layer takes, in the names of streamLayeredImage's attributes."""
 
     contents: list[str]
@@ -40,25 +41,30 @@ def main(argv: list[str]) -> None:
     root = os.path.join(build.top, "root")
     environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
     if argv == [_SESSION]:
-        run_as_root(given, root, environment)
-        pack(build.out, root, given, owner=None)
+        run_fake_root_commands(given, root, environment)
+        write_customisation(build.out, root, given, owner=None)
         return
 
     os.mkdir(root, 0o755)
     for path in given.contents:
-        link_tree(path, root, store_dir=given.store_dir)
+        link_tree(
+            path,
+            root,
+            store_dir=given.store_dir,
+            what="contents",
+            file_hint="put the file into a directory of its own, as pkgs.writeTextDir or "
+            "pkgs.linkFarm do",
+        )
     if given.include_nix_db:
         add_database(
             root,
             read_graph(given.contents_closure),
             gc_roots=given.contents,
             time=MTIME,
-            nix_store=given.nix_store,
+            loader=database_loader(given, build),
         )
     if given.extra_commands:
-        environment.run(
-            "extraCommands", given.extra_commands, directory=root, image=given.image_name
-        )
+        environment.run("extraCommands", given.extra_commands, directory=root)
     if given.fake_root_commands:
         enter_fakeroot(
             given.fakeroot,
@@ -66,18 +72,18 @@ def main(argv: list[str]) -> None:
             [given.python, "-I", "-B", given.library, "customisation_layer", _SESSION],
         )
     else:
-        pack(build.out, root, given, owner=Owner(0, 0))
+        write_customisation(build.out, root, given, owner=Owner(0, 0))
 
 
-def run_as_root(given: Arguments, root: str, environment: Environment) -> None:
+def run_fake_root_commands(given: Arguments, root: str, environment: Environment) -> None:
     """Run fakeRootCommands in `root`, or with `root` as its root directory."""
-    attribute = "fakeRootCommands"
+    name, chroot = "fakeRootCommands", "enableFakechroot"
     script = given.fake_root_commands
     try:
         if not given.enable_fakechroot:
-            environment.run(attribute, script, directory=root, image=given.image_name)
+            environment.run(name, script, directory=root)
             return
-        program = environment.write(attribute, script, directory="/")
+        program = environment.write(name, script, directory="/")
         nothing = os.path.join(environment.top, "empty")
         os.mkdir(nothing)
         binds = [
@@ -86,28 +92,21 @@ def run_as_root(given: Arguments, root: str, environment: Environment) -> None:
             Bind("/dev"),
             *([Bind("/sys")] if os.path.isdir("/sys") else []),
         ]
-        with mountpoints(
-            root, [*(bind.path for bind in binds), "/proc", "/sys"], attribute="enableFakechroot"
-        ):
+        targets = [*(bind.path for bind in binds), "/proc", "/sys"]
+        with mountpoints(root, targets, what=chroot):
             status = call_in_chroot(
                 root,
                 environment.command(program),
                 # The root directory a second time, inside of itself, is a trap for find and rm.
                 binds=[*binds, Bind(root, source=nothing, recursive=False)],
-                attribute="enableFakechroot",
+                what=chroot,
             )
-        check(status, attribute=attribute, image=given.image_name)
+        check_status(status, name=name)
     finally:
-        warn_of_static_programs(
-            script,
-            environment.search_path(),
-            root=root,
-            attribute=attribute,
-            image=given.image_name,
-        )
+        warn_of_static_programs(script, environment.search_path(), root=root, name=name)
 
 
-def pack(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
+def write_customisation(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
     """Write the layer of `root` and its checksum to the output."""
     exclude = []
     if given.enable_fakechroot:

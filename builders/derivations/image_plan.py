@@ -12,7 +12,7 @@ from builders.derivations.planned import PlannedBase, PlannedLayers
 from builders.image.configuration import overlay_config
 from builders.image.dates import NOW, parse_date, parse_time
 from builders.image.plan import Plan, graph_to_json
-from builders.image.platform import Platform
+from builders.image.platform import LINUX, Platform
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def main(_: list[str]) -> None:
     plan = Plan(
         name=given.image_name,
         tag=tag,
-        platform=Platform(os="linux", architecture=given.architecture),
+        platform=Platform(os=LINUX, architecture=given.architecture),
         created=parse_date(given.created, what="created", date=given.date),
         mtime=NOW if mtime is None else mtime,
         config=overlay_config(base.config.get("config") or {}, given.config)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.derivations import arguments
+from builders.image.platform import LINUX
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def main(_: list[str]) -> None:
         "architecture": given.architecture,
         "config": given.config,
         "created": given.created,
-        "os": "linux",
+        "os": LINUX,
     }
     os.mkdir(build.out)
     for name in ("layer.tar", "checksum"):

@@ -36,17 +36,16 @@ def main(_: list[str]) -> None:
     given = build.arguments(Arguments)
     sources = []
     for number, (image, is_program) in enumerate(zip(given.images, given.programs, strict=True)):
-        what = f"mergeImages: {image}"
         path = image
         if is_script(image, is_program=is_program):
             path = os.path.join(build.top, f"{number}.tar")
-            run_stream(image, path, what=what)
-        found = read_images(path, what=what, architecture=given.architecture, jobs=build.cores)
+            run_stream(image, path, what=image)
+        found = read_images(path, what=image, architecture=given.architecture, jobs=build.cores)
         sources.append(Source(what=image, images=found))
 
     def produce(output: int) -> None:
         sink = FileSink(output)
-        write_merged(sink, sources, mtime=MTIME, what="mergeImages")
+        write_merged(sink, sources, mtime=MTIME)
         sink.flush()
 
     with open(build.out, "wb") as target:

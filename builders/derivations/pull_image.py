@@ -17,7 +17,7 @@ from builders.registry.skopeo import Skopeo
 
 _PREFETCH: Final = "nix-prefetch-docker"
 
-HINTS: Final = {
+PULL_HINTS: Final = {
     Problem.NO_MANIFEST: f"imageDigest is wrong, or imageName is; {_PREFETCH} prints both",
     Problem.ACCESS: (
         "imageName is wrong, or the image is private: name a file with credentials in "
@@ -67,7 +67,7 @@ def main(_: list[str]) -> None:
     image = RemoteImage(given.image_name, given.image_digest)
     skopeo = Skopeo(
         program=given.skopeo,
-        environment=environment(os.environ, certificates=given.certificates),
+        environment=sandbox_environment(os.environ, certificates=given.certificates),
         directory=build.top,
         tls_verify=given.tls_verify,
         # Nix gives builders a terminal, but shows and keeps their output as lines.
@@ -84,11 +84,11 @@ def main(_: list[str]) -> None:
     except RegistryError as error:
         if error.problem == Problem.NO_PLATFORM:
             refuse_platform(skopeo, image, platform=f"{given.os}/{given.architecture}")
-        die(describe(error, image), hint=HINTS[error.problem])
+        die(describe(error, image), hint=PULL_HINTS[error.problem])
     compare(given, image, out=build.out)
 
 
-def environment(variables: Mapping[str, str], *, certificates: str) -> dict[str, str]:
+def sandbox_environment(variables: Mapping[str, str], *, certificates: str) -> dict[str, str]:
     """Return skopeo's environment, made of what Nix lets through of the user's.
 
     Variables that the user has not set are empty; files that they name may be outside of the
@@ -119,7 +119,7 @@ def refuse_platform(skopeo: Skopeo, image: RemoteImage, *, platform: str) -> Non
             or []
         )
     except RegistryError as error:
-        die(describe(error, image), hint=HINTS[error.problem])
+        die(describe(error, image), hint=PULL_HINTS[error.problem])
     found = ", ".join(str(entry.platform) for entry in entries if entry.platform) or "none"
     die(
         f"the registry {image.registry} has no image for {platform} under {image}",

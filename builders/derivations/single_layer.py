@@ -10,10 +10,11 @@ from typing import Final
 from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase
+from builders.derivations.script_arguments import ScriptArguments, database_loader
 from builders.layers.tree import MTIME, Owner, write_layer
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.changes import Snapshot
-from builders.rootfs.copies import Copier
+from builders.rootfs.copies import Copier, CopyWords
 from builders.rootfs.fakeroot import enter_fakeroot
 from builders.rootfs.nix_database import add_database
 from builders.rootfs.root_scripts import run_root_script
@@ -23,10 +24,19 @@ from builders.rootfs.unpack import lay_over, unpack
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""
 
+_COPIES: Final = CopyWords(
+    what="copyToRoot",
+    circle_hint="remove that link, or set keepContentsDirlinks = true",
+    special_hint="make it in runAsRoot or extraCommands",
+)
+
+_TEMPORARY_DIRECTORIES: Final = ("NIX_BUILD_TOP", "TEMP", "TEMPDIR", "TMP", "TMPDIR")
+"""Variables by which Nix names the build's directory."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(arguments.ScriptArguments):
-    """What image_layer takes, in the names of buildImage's attributes.
+class Arguments(ScriptArguments):
+    """What single_layer takes, in the names of buildImage's attributes.
 
     `base` is the output of base_image, `root_path` PATH for runAsRoot.
     """
@@ -49,7 +59,8 @@ def main(argv: list[str]) -> None:
     os.umask(0o022)
     environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
     if argv == [_SESSION]:
-        pack(run_as_root(given, build, environment), build.out, given, owner=None)
+        changes = run_as_root(given, build, environment)
+        write_single_layer(changes, build.out, given, owner=None)
         return
     if given.run_as_root is not None:
         enter_fakeroot(
@@ -60,14 +71,14 @@ def main(argv: list[str]) -> None:
         return
     root = os.path.join(build.top, "root")
     os.mkdir(root, 0o755)
-    copy_to(root, given)
+    copy_to(root, given, build)
     extra_commands(root, given, environment)
-    pack(root, build.out, given, owner=Owner(given.uid, given.gid, named=True))
+    write_single_layer(root, build.out, given, owner=Owner(given.uid, given.gid, named=True))
 
 
-def copy_to(root: str, given: Arguments) -> None:
+def copy_to(root: str, given: Arguments, build: arguments.Build) -> None:
     """Copy copyToRoot, and the Nix database of its closure, into `root`."""
-    copier = Copier(root, keep_dirlinks=given.keep_contents_dirlinks)
+    copier = Copier(root, keep_dirlinks=given.keep_contents_dirlinks, words=_COPIES)
     for path in given.copy_to_root:
         print(f"Adding {path}", flush=True)
         copier.add(path)
@@ -77,7 +88,7 @@ def copy_to(root: str, given: Arguments) -> None:
             read_graph(given.contents_closure),
             gc_roots=given.copy_to_root,
             time=MTIME,
-            nix_store=given.nix_store,
+            loader=database_loader(given, build),
         )
     copier.finish()
 
@@ -85,9 +96,7 @@ def copy_to(root: str, given: Arguments) -> None:
 def extra_commands(root: str, given: Arguments, environment: Environment) -> None:
     """Run extraCommands in `root`."""
     if given.extra_commands:
-        environment.run(
-            "extraCommands", given.extra_commands, directory=root, image=given.image_name
-        )
+        environment.run("extraCommands", given.extra_commands, directory=root)
 
 
 def run_as_root(given: Arguments, build: arguments.Build, environment: Environment) -> str:
@@ -103,22 +112,24 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
         snapshot = Snapshot(root, base)
         if given.copy_to_root or given.include_nix_db:
             os.mkdir(copies, 0o755)
-            copy_to(copies, given)
+            copy_to(copies, given, build)
             lay_over(copies, root, aside=os.path.join(build.top, "aside"))
         run_root_script(
             given.run_as_root or "",
             root,
-            image=given.image_name,
+            name="runAsRoot",
             shell=given.shell,
             path=given.root_path,
             store_dir=given.store_dir,
+            temporary_variables=_TEMPORARY_DIRECTORIES,
+            musl_hint="name programs of Nix in their place",
         )
         snapshot.move_changes(layer)
     extra_commands(layer, given, environment)
     return layer
 
 
-def pack(root: str, out: str, given: Arguments, *, owner: Owner | None) -> None:
+def write_single_layer(root: str, out: str, given: Arguments, *, owner: Owner | None) -> None:
     """Write the layer of `root` to the output."""
     # Not before the scripts are done: runAsRoot sees the store, and may change all that it sees.
     os.mkdir(out)

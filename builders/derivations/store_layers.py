@@ -6,7 +6,7 @@ The output is the JSON file of builders.derivations.planned.PlannedLayers.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from builders.closure.graph import Graph, read_graph
 from builders.closure.pipeline import read_pipeline, run_pipeline
@@ -17,6 +17,8 @@ from builders.derivations.planned import PlannedBase, PlannedLayers
 from builders.image.dates import NOW, parse_time
 from builders.image.layering import assign_layers, hash_layers, join_last
 from builders.image.layers import StoreLayer
+
+_PIPELINE: Final = "layeringPipeline"
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,11 @@ def layer_paths(given: Arguments, graph: Graph, *, jobs: int) -> list[tuple[str,
         return assign_layers(
             graph, exclude=exclude, limit=limit, layering=given.layering, jobs=jobs
         )
-    steps = read_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
-    layers = run_pipeline(steps, graph, exclude=exclude)
+    steps = read_pipeline(pipeline, what=_PIPELINE) if isinstance(pipeline, str) else pipeline
+    layers = run_pipeline(steps, graph, what=_PIPELINE, exclude=exclude)
     if len(layers) > limit:
         warn(
-            f"layeringPipeline makes {len(layers)} layers, and maxLayers = {given.max_layers} "
+            f"{_PIPELINE} makes {len(layers)} layers, and maxLayers = {given.max_layers} "
             f"leaves {limit} for store paths: the last ones become one layer; "
             f"for all of them set maxLayers = {len(layers) + used}"
         )

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from builders.console.errors import UserError, die
-from builders.formats.archive_files import (
+from builders.formats.docker_archive import choose_docker, docker_images
+from builders.formats.documents import find_file, read_document, wrong_digest
+from builders.formats.image_archive import (
     DESCRIBING,
     INDEX,
     MANIFEST,
@@ -22,8 +24,6 @@ from builders.formats.archive_files import (
     ImageArchive,
     open_archive,
 )
-from builders.formats.docker_archive import choose_docker, docker_images
-from builders.formats.documents import find_file, read_document, wrong_digest
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import FIRST, Choice, NamedImage
 from builders.formats.oci_layout import choose_oci, oci_images

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import die
-from builders.formats.archive_files import MANIFEST, RESAVE, ImageArchive
 from builders.formats.documents import read_document
+from builders.formats.image_archive import MANIFEST, RESAVE, ImageArchive
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import Choice, NamedImage, familiar
 from builders.image.layers import BaseLayer, Layer

@@ -5,7 +5,7 @@ import posixpath
 from typing import Any, NoReturn
 
 from builders.console.errors import UserError, die
-from builders.formats.archive_files import DOCUMENT_LIMIT, RESAVE, ImageArchive
+from builders.formats.image_archive import DOCUMENT_LIMIT, RESAVE, ImageArchive
 from builders.tar.header import HARD_LINK, SPARSE, SYMLINK
 from builders.tar.reader import REMAKE, Member, normalise
 

@@ -24,14 +24,16 @@ def stream_image(
     repo_tag: str | None = None,
     jobs: int = 1,
     moving: bool | None = None,
+    missing_hint: str = "build the image again",
 ) -> None:
     """Write the image of `plan` to the file descriptor `output`.
 
-    `repo_tag` replaces the plan's; `moving` is as in `Progress`. Raises `UserError`, possibly with
-    a part of the image already written, where a file it needs is missing or not what it was when
-    it was planned, or where nobody reads `output` any more.
+    `repo_tag` replaces the plan's; `moving` is as in `Progress`; `missing_hint` says what to do
+    where a file of the image is gone. Raises `UserError`, possibly with a part of the image already
+    written, where a file it needs is missing or not what it was when it was planned, or where
+    nobody reads `output` any more.
     """
-    check_paths(plan)
+    check_paths(plan, hint=missing_hint)
     plan = plan.resolve(jobs=jobs)
     progress = Progress(
         total=RECORD + sum(layer.blob.size for layer in plan.layers),
@@ -48,15 +50,15 @@ def stream_image(
     progress.finish(sink.written)
 
 
-def check_paths(plan: Plan) -> None:
-    """Raise `UserError` where a file of the image is missing, before any byte is out."""
+def check_paths(plan: Plan, *, hint: str) -> None:
+    """Raise `UserError` where a file of the image is missing; `hint` says what to do."""
     paths = [path for layer in plan.layers for path in layer.needs]
     missing = [path for path in dict.fromkeys(paths) if not os.path.lexists(path)]
     if missing:
         others = f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""
         die(
             f"{missing[0]}{others} is missing, but the image {plan.repo_tag} needs it",
-            hint="run 'nix-store --realise' on the stream script, or build the image again",
+            hint=hint,
         )
 
 

@@ -27,18 +27,18 @@ class Source:
     images: tuple[BaseImage, ...]
 
 
-def write_merged(sink: FileSink, sources: Sequence[Source], *, mtime: int, what: str) -> None:
+def write_merged(sink: FileSink, sources: Sequence[Source], *, mtime: int) -> None:
     """Write one archive of all images of `sources`, in their order.
 
     A name that two images have goes to the later one, as when both archives
     are loaded one after the other; the earlier image stays, under what other names it
     has. An image that comes again is there once, with the names of both.
-    Members have the time `mtime`, in seconds since 1970. `what` begins warnings.
+    Members have the time `mtime`, in seconds since 1970.
     """
     archive = DockerArchiveWriter(sink, mtime=mtime)
     for source in sources:
         _write_layers(archive, sink, source)
-    archive.finish(_entries(sources, what))
+    archive.finish(_entries(sources))
 
 
 def _write_layers(archive: DockerArchiveWriter, sink: FileSink, source: Source) -> None:
@@ -59,7 +59,7 @@ def _write_layers(archive: DockerArchiveWriter, sink: FileSink, source: Source) 
             archive.add(name, size, copy)
 
 
-def _entries(sources: Sequence[Source], what: str) -> list[ImageEntry]:
+def _entries(sources: Sequence[Source]) -> list[ImageEntry]:
     """Return what manifest.json says of each image."""
     images: dict[str, BaseImage] = {}
     # By the name that people use, since it may be written in several ways.
@@ -68,12 +68,11 @@ def _entries(sources: Sequence[Source], what: str) -> list[ImageEntry]:
         for image in source.images:
             digest = hashlib.sha256(image.config_json).hexdigest()
             images.setdefault(digest, image)
-            for repo_tag in _names(source, image, what):
+            for repo_tag in _names(source, image):
                 earlier = named.pop(familiar(repo_tag), None)
                 if earlier and earlier[0] != digest:
                     warn(
-                        f"{what}: {repo_tag} is the name of two images; "
-                        f"it goes to the one in {source.what}"
+                        f"{repo_tag} is the name of two images; it goes to the one in {source.what}"
                     )
                 named[familiar(repo_tag)] = (digest, repo_tag)
     return [
@@ -86,10 +85,10 @@ def _entries(sources: Sequence[Source], what: str) -> list[ImageEntry]:
     ]
 
 
-def _names(source: Source, image: BaseImage, what: str) -> Iterator[str]:
+def _names(source: Source, image: BaseImage) -> Iterator[str]:
     for repo_tag in image.repo_tags:
         # An index may note a tag alone; that names no image.
         if ":" in os.path.basename(repo_tag):
             yield repo_tag
         else:
-            warn(f"{what}: an image in {source.what} has the tag {repo_tag}, but no name")
+            warn(f"an image in {source.what} has the tag {repo_tag}, but no name")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import die
-from builders.formats.archive_files import INDEX, RESAVE, ImageArchive
 from builders.formats.documents import read_document, wrong_digest
+from builders.formats.image_archive import INDEX, RESAVE, ImageArchive
 from builders.formats.image_index import IndexEntry, index_entries
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import Choice, NamedImage, familiar

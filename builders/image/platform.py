@@ -4,6 +4,10 @@ Source: OCI image specification, "Image Index", the properties of `platform`.
 """
 
 from dataclasses import dataclass
+from typing import Final
+
+LINUX: Final = "linux"
+"""The operating system of all images that are made here."""
 
 
 @dataclass(frozen=True)

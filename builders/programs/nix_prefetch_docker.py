@@ -24,12 +24,12 @@ from builders.formats.image_index import choose_platform, read_index
 from builders.image.platform import Platform
 from builders.registry.failures import Problem, RegistryError, describe
 from builders.registry.hashes import ALGORITHMS, FileHash, hash_file
-from builders.registry.names import RemoteImage, archive_name, is_digest, is_name, is_tag
+from builders.registry.names import RemoteImage, is_digest, is_name, is_tag
 from builders.registry.skopeo import Skopeo
 
 _PROGRAM: Final = "nix-prefetch-docker"
 
-HINTS: Final = {
+PREFETCH_HINTS: Final = {
     Problem.NO_MANIFEST: "check the name of the image and its tag or digest",
     Problem.ACCESS: "check the name of the image; if it is private, log in with 'skopeo login'",
     Problem.AUTH_FILE: "log in with 'skopeo login', or mend REGISTRY_AUTH_FILE",
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{_PROGRAM}-") as directory:
         fetcher = Skopeo(
             program=skopeo,
-            environment=environment(os.environ, certificates=certificates),
+            environment=user_environment(os.environ, certificates=certificates),
             directory=directory,
             tls_verify=request.tls_verify,
             output=None,
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> None:
                 architecture=request.architecture,
             )
         except RegistryError as error:
-            die(describe(error, request.image), hint=HINTS[error.problem])
+            die(describe(error, request.image), hint=PREFETCH_HINTS[error.problem])
         hashed = hash_file(archive, hash_algorithm(os.environ))
         path = add_to_store(archive, hashed, nix_store=shutil.which("nix-store") or nix_store)
     found = pull_arguments(request, image, hashed)
@@ -194,7 +194,7 @@ def check_request(given: argparse.Namespace) -> Request:
     )
 
 
-def environment(variables: Mapping[str, str], *, certificates: str) -> dict[str, str]:
+def user_environment(variables: Mapping[str, str], *, certificates: str) -> dict[str, str]:
     """Return skopeo's environment: the user's, with authorities to trust in any case.
 
     SSL_CERT_FILE is in addition to the directories where systems have certificates.
@@ -250,6 +250,11 @@ def add_to_store(archive: str, hashed: FileHash, *, nix_store: str) -> str:
         said = " ".join(result.stderr.split()).removeprefix("error: ")
         die(f"the image can't be added to the Nix store ({said})", hint="check 'nix-store' itself")
     return result.stdout.strip()
+
+
+def archive_name(name: str, tag: str) -> str:
+    """Return the file name of an image in the store, where pullImage is not told another."""
+    return f"docker-image-{name}-{tag}.tar".replace("/", "-").replace(":", "-")
 
 
 def pull_arguments(request: Request, image: RemoteImage, hashed: FileHash) -> dict[str, str | bool]:

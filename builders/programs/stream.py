@@ -10,9 +10,9 @@ import os
 
 from builders.console.errors import die
 from builders.console.terminal import takes_output
-from builders.derivations.arguments import cores
 from builders.formats.image_stream import stream_image
 from builders.image.plan import plan_from_json
+from builders.processes import usable_cores
 
 
 def main(arguments: list[str]) -> None:
@@ -39,4 +39,11 @@ def main(arguments: list[str]) -> None:
             f"can't read the image plan {given.plan}: {error.strerror}",
             hint="build the image again",
         )
-    stream_image(plan, 1, repo_tag=given.repo_tag, jobs=cores())
+    stream_image(
+        plan,
+        1,
+        repo_tag=given.repo_tag,
+        # A build may run this script, too: mergeImages and exportImage do.
+        jobs=usable_cores(os.environ.get("NIX_BUILD_CORES")),
+        missing_hint="run 'nix-store --realise' on this script, or build the image again",
+    )

@@ -61,8 +61,3 @@ class RemoteImage:
 
     def __str__(self) -> str:
         return f"{self.name}{'@' if self.has_digest else ':'}{self.version}"
-
-
-def archive_name(name: str, tag: str) -> str:
-    """Return the file name of an image in the store, where pullImage is not told another."""
-    return f"docker-image-{name}-{tag}.tar".replace("/", "-").replace(":", "-")

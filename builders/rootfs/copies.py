@@ -1,4 +1,4 @@
-"""Copies of trees: how `copyToRoot` gets into the root of an image.
+"""Copies of trees into the root of an image.
 
 What rsync -a does with -k, or with -K: owners are root's, modes are kept, hard
 links become files of their own. With -k a symlink to a directory is copied as
@@ -10,6 +10,7 @@ leads. Source: the manual page rsync(1).
 import filecmp
 import os
 import stat
+from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import UserError, die, warn
@@ -20,15 +21,30 @@ _ROOT_WRITABLE: Final = 0o220
 """What the reference adds to the root of a layer, and leaves there."""
 
 
+@dataclass(frozen=True)
+class CopyWords:
+    """What messages about copies say: their subject, and what to do.
+
+    `circle_hint` is the remedy for links that lead in a circle, `special_hint` for what is neither
+    a file nor a directory nor a symlink.
+    """
+
+    what: str
+    circle_hint: str
+    special_hint: str
+
+
 class Copier:
-    """Copies trees into the directory `root`, one over the other.
+    """Copies trees into the directory `root`, one over the other; `words` are for messages.
 
     `keep_dirlinks` is rsync's -K, else it is -k. Directories stay writable until `finish`, since
     later trees add to them; the root itself stays so.
     """
 
-    def __init__(self, root: str, *, keep_dirlinks: bool) -> None:
+    def __init__(self, root: str, *, keep_dirlinks: bool, words: CopyWords) -> None:
         self._root = root
+        self._what = words.what
+        self._words = words
         self._keep_dirlinks = keep_dirlinks
         self._origin: dict[str, str] = {}
         self._modes: dict[str, int] = {}
@@ -40,7 +56,7 @@ class Copier:
         already exclude each other.
         """
         if not os.path.lexists(source):
-            die(f"copyToRoot: {source} does not exist", hint="check the path")
+            die(f"{self._what}: {source} does not exist", hint="check the path")
         if os.path.isdir(source):
             self._directory(source, self._root)
         else:
@@ -75,8 +91,8 @@ class Copier:
                     identity = (below.st_dev, below.st_ino)
                     if identity in above:
                         die(
-                            f"copyToRoot: {entry.path} leads back to a directory that it is in",
-                            hint="remove that link, or set keepContentsDirlinks = true",
+                            f"{self._what}: {entry.path} leads back to a directory that it is in",
+                            hint=self._words.circle_hint,
                         )
                     pending.append((entry.path, self._make(path, entry.path), above | {identity}))
 
@@ -101,7 +117,7 @@ class Copier:
         if stat.S_ISLNK(mode) and self._keep_dirlinks:
             real = follow(self._root, path)
             if real is None:
-                die(f"copyToRoot: the symlink {path} leads in a circle", hint="leave it out")
+                die(f"{self._what}: the symlink {path} leads in a circle", hint="leave it out")
             if os.path.isdir(real):
                 return real
         self._warn_replaced(path, source, "as a directory")
@@ -117,7 +133,7 @@ class Copier:
             if stat.S_ISDIR(os.lstat(path).st_mode):
                 other = self._origin.get(path, "another tree")
                 die(
-                    f"copyToRoot: {source} is no directory, but {other} brings a directory as "
+                    f"{self._what}: {source} is no directory, but {other} brings a directory as "
                     f"/{os.path.relpath(path, self._root)}",
                     hint="leave out one of them",
                 )
@@ -128,16 +144,16 @@ class Copier:
         if stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(source), path)
         elif stat.S_ISREG(status.st_mode):
-            _copy_file(source, path, stat.S_IMODE(status.st_mode))
+            _copy(source, path, stat.S_IMODE(status.st_mode), what=self._what)
         else:
             die(
-                f"copyToRoot: {source} is neither a file nor a directory nor a symlink",
-                hint="make it in runAsRoot or extraCommands",
+                f"{self._what}: {source} is neither a file nor a directory nor a symlink",
+                hint=self._words.special_hint,
             )
 
     def _warn_replaced(self, path: str, source: str, what: str) -> None:
         warn(
-            f"copyToRoot: {self._origin.get(path, 'the tree before')} and {source} both bring "
+            f"{self._what}: {self._origin.get(path, 'the tree before')} and {source} both bring "
             f"/{os.path.relpath(path, self._root)}, the latter {what}; the latter is in the image"
         )
 
@@ -150,12 +166,12 @@ def _same(one: str, other: str) -> bool:
     return filecmp.cmp(one, other, shallow=False)
 
 
-def _copy_file(source: str, path: str, mode: int) -> None:
+def _copy(source: str, path: str, mode: int, *, what: str) -> None:
     try:
         reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
         raise UserError(
-            f"copyToRoot: can't read {source}: {error.strerror}",
+            f"{what}: can't read {source}: {error.strerror}",
             hint="make it readable for the build user",
         ) from None
     try:

@@ -1,4 +1,4 @@
-"""Trees of symlinks: how `contents` appear in the root of a layered image.
+"""Trees of symlinks: how store paths appear in the root of a layered image.
 
 What X11's lndir does, and with it nixpkgs' symlinkJoin: directories are made
 anew, files become absolute symlinks to the store, symlinks are copied as they
@@ -18,20 +18,19 @@ _LEFT_OUT: Final = frozenset({"BitKeeper", "CVS", "CVS.adm", "RCS", "SCCS", ".sv
 """Directories that lndir takes for those of a version control system."""
 
 
-def link_tree(source: str, root: str, *, store_dir: str) -> None:
+def link_tree(source: str, root: str, *, store_dir: str, what: str, file_hint: str) -> None:
     """Link all files of the directory `source` into the directory `root`.
 
     Where an earlier tree brought a symlink to a directory and this one brings a directory of that
     name, its files go where the link leads in the image, or, where that is in the store, a
-    directory with the files of both takes the link's place. Raises `UserError` where
-    `source` is no directory.
+    directory with the files of both takes the link's place. Raises `UserError` where `source` is
+    no directory; `what` is the subject of messages, and `file_hint` says what to do with a file.
     """
     if not os.path.isdir(source):
-        what = "is a file" if os.path.lexists(source) else "does not exist"
+        found = "is a file" if os.path.lexists(source) else "does not exist"
         die(
-            f"contents: {source} {what}, but only directories can be put into the image's root",
-            hint="put the file into a directory of its own, as pkgs.writeTextDir or "
-            "pkgs.linkFarm do",
+            f"{what}: {source} {found}, but only directories can be put into the image's root",
+            hint=file_hint,
         )
     pending = [(source, root)]
     while pending:
@@ -40,7 +39,7 @@ def link_tree(source: str, root: str, *, store_dir: str) -> None:
             target = os.path.join(there, entry.name)
             is_directory = entry.is_dir(follow_symlinks=False)
             if entry.name.endswith("~") or (is_directory and entry.name in _LEFT_OUT):
-                warn(f"contents: {entry.path} stays out of the image, as lndir leaves it out")
+                warn(f"{what}: {entry.path} stays out of the image, as lndir leaves it out")
             elif not is_directory:
                 if not os.path.lexists(target):
                     link = os.readlink(entry.path) if entry.is_symlink() else entry.path
@@ -49,7 +48,7 @@ def link_tree(source: str, root: str, *, store_dir: str) -> None:
                 pending.append((entry.path, directory))
             else:
                 warn(
-                    f"contents: {entry.path} is a directory, but an earlier tree brings "
+                    f"{what}: {entry.path} is a directory, but an earlier tree brings "
                     f"/{os.path.relpath(target, root)} as a link to something else; "
                     "what is in the directory stays out of the image"
                 )

@@ -9,11 +9,11 @@ from builders.console.errors import die
 
 
 @contextmanager
-def mountpoints(root: str, paths: Sequence[str], *, attribute: str) -> Iterator[None]:
+def mountpoints(root: str, paths: Sequence[str], *, what: str) -> Iterator[None]:
     """Make the directories `paths` (absolute names inside of `root`); remove them afterwards.
 
     What was there before stays, and so does what was put into them meanwhile.
-    Raises `UserError` where something else than a directory is in the way.
+    Raises `UserError` where something else than a directory is in the way; `what` needs them.
     """
     made = []
     try:
@@ -27,7 +27,7 @@ def mountpoints(root: str, paths: Sequence[str], *, attribute: str) -> Iterator[
                 except FileExistsError:
                     if not stat.S_ISDIR(os.lstat(at).st_mode):
                         die(
-                            f"{attribute} needs {at[len(root) :]} as a directory to mount "
+                            f"{what} needs {at[len(root) :]} as a directory to mount "
                             f"{path} on, but the image has something else there",
                             hint="leave it out, or make it in a later layer",
                         )

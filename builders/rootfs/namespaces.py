@@ -50,7 +50,7 @@ def call_in_chroot(
     command: Sequence[str],
     *,
     binds: Sequence[Bind],
-    attribute: str,
+    what: str,
     network: bool = True,
     environment: Mapping[str, str] | None = None,
 ) -> int:
@@ -62,7 +62,7 @@ def call_in_chroot(
     shared, since fakeroot talks to its daemon through System V message queues. The network is the
     build's, or none; `environment` comes over the build's.
 
-    Raises `UserError`, which names `attribute`, where the system allows no user namespaces.
+    Raises `UserError`, which names `what` it was for, where the system allows no user namespaces.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -83,7 +83,7 @@ def call_in_chroot(
     _, status = os.waitpid(child, 0)
     if failure:
         raise UserError(
-            f"can't set up the chroot for {attribute} ({failure})",
+            f"can't set up the chroot for {what} ({failure})",
             hint="allow user namespaces on the build machine: sysctl user.max_user_namespaces "
             "above 0, and kernel.unprivileged_userns_clone=1 or "
             "kernel.apparmor_restrict_unprivileged_userns=0 where they exist",

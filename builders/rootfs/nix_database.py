@@ -6,9 +6,23 @@ import sqlite3
 import subprocess
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 
 from builders.closure.graph import Graph
 from builders.console.errors import UserError, warn
+
+
+@dataclass(frozen=True)
+class DatabaseLoader:
+    """The program that makes a Nix database of a registration, with the option --load-db.
+
+    `home` is for its own files. `what` is the subject of its errors, and `hint` says what to do.
+    """
+
+    program: str
+    home: str
+    what: str
+    hint: str
 
 
 def registration(graph: Graph) -> str:
@@ -27,27 +41,25 @@ def registration(graph: Graph) -> str:
 
 
 def add_database(
-    root: str, graph: Graph, *, gc_roots: Sequence[str], time: int, nix_store: str | None
+    root: str, graph: Graph, *, gc_roots: Sequence[str], time: int, loader: DatabaseLoader
 ) -> None:
-    """Write the database, and say so: includeNixDB, as images have it."""
+    """Write the database, and say so; arguments are those of `write_database`."""
     print("Generating the nix database...")
     warn("only the Nix database of the topmost layer that has one is seen in a container")
-    if nix_store is None:
-        raise ValueError("includeNixDB without nix_store")
-    write_database(root, graph, gc_roots=gc_roots, time=time, nix_store=nix_store)
+    write_database(root, graph, gc_roots=gc_roots, time=time, loader=loader)
 
 
 def write_database(
-    root: str, graph: Graph, *, gc_roots: Sequence[str], time: int, nix_store: str
+    root: str, graph: Graph, *, gc_roots: Sequence[str], time: int, loader: DatabaseLoader
 ) -> None:
     """Make the database of the store in `root` say that all paths of `graph` are valid.
 
     Registration `time` is in seconds since 1970, the same for every path, so
     that the database does not depend on the clock. `gc_roots` are linked below
-    `/nix/var/nix/gcroots/docker`. `nix_store` is the program.
+    `/nix/var/nix/gcroots/docker`.
     """
     result = subprocess.run(
-        [nix_store, "--load-db"],
+        [loader.program, "--load-db"],
         input=registration(graph),
         text=True,
         capture_output=True,
@@ -57,13 +69,14 @@ def write_database(
             "NIX_REMOTE": f"local?root={root}",
             # Nix looks both up, and the sandbox's build user need not have either.
             "USER": "nobody",
-            "HOME": os.path.join(os.environ.get("NIX_BUILD_TOP", "/"), "nix-home"),
+            "HOME": loader.home,
         },
     )
     if result.returncode:
         raise UserError(
-            f"includeNixDB: 'nix-store --load-db' failed: {result.stderr.strip()}",
-            hint="check that 'nix' in the package set is a Nix that can write its own database",
+            f"{loader.what}: '{os.path.basename(loader.program)} --load-db' failed: "
+            f"{result.stderr.strip()}",
+            hint=loader.hint,
         )
     path = os.path.join(root, "nix/var/nix/db/db.sqlite")
     with closing(sqlite3.connect(path)) as database:

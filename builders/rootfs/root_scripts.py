@@ -1,72 +1,76 @@
-"""runAsRoot: a script over a whole file system.
+"""A script over a whole file system, as root.
 
 It runs in a fakeroot session, with a directory as its root. What it sees beside is mounted
 there for as long as it runs: the build's store paths, /dev, /proc and /sys.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
 
 from builders.console.errors import warn
 from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
-from builders.rootfs.scripts import check, warn_of_static_programs
-
-_ATTRIBUTE: Final = "runAsRoot"
-
-_TEMPORARY_DIRECTORIES: Final = ("NIX_BUILD_TOP", "TEMP", "TEMPDIR", "TMP", "TMPDIR")
-"""Variables by which Nix names the build's directory."""
+from builders.rootfs.scripts import check_status, warn_of_static_programs
 
 
 def run_root_script(
-    text: str, root: str, *, image: str, shell: str, path: str, store_dir: str
+    text: str,
+    root: str,
+    *,
+    name: str,
+    shell: str,
+    path: str,
+    store_dir: str,
+    temporary_variables: Collection[str],
+    musl_hint: str,
 ) -> None:
     """Run the script `text` with the directory `root` as its root and working directory.
 
-    `shell` is bash, `path` the script's PATH; the script has no network. Raises `UserError`, which
-    names `image`, where it fails, or where the system has no namespaces for it.
+    `name` is what the user calls the script; `shell` is bash, `path` the script's PATH. What
+    `temporary_variables` name is /tmp for the script, which has no network. Where the image's own
+    programs can't run in it, a warning says so, with `musl_hint` for what to do. Raises `UserError`
+    where the script fails, or where the system has no namespaces for it.
     """
     binds = [Bind("/dev"), *([Bind("/sys")] if os.path.isdir("/sys") else [])]
     temporary = os.path.join(root, "tmp")
     if not os.path.lexists(temporary):
         os.mkdir(temporary)
         os.chmod(temporary, 0o1777)
-    _warn_of_musl(root, image)
+    _warn_of_musl(root, name, musl_hint)
     mounts = [*(bind.path for bind in binds), store_dir, "/proc", "/sys"]
     try:
         with (
-            mountpoints(root, mounts, attribute=_ATTRIBUTE),
+            mountpoints(root, mounts, what=name),
             _store(root, store_dir) as store,
-            _readable(text) as script,
+            _readable(text, name) as script,
         ):
             # bash begins its complaints with the last argument and the line of what it evaluates.
             program = f'eval "exec {script}<&-; $(</proc/self/fd/{script})"'
             status = call_in_chroot(
                 root,
-                [shell, "-e", "-c", program, _ATTRIBUTE],
+                [shell, "-e", "-c", program, name],
                 binds=[*binds, *store],
-                attribute=_ATTRIBUTE,
+                what=name,
                 network=False,
                 # The build's directory is no part of what the script sees.
                 environment={
-                    **dict.fromkeys(_TEMPORARY_DIRECTORIES, "/tmp"),
+                    **dict.fromkeys(temporary_variables, "/tmp"),
                     "PATH": path,
                     "HOME": "/root",
                     "PWD": "/",
                 },
             )
-        check(status, attribute=_ATTRIBUTE, image=image)
+        check_status(status, name=name)
     finally:
-        warn_of_static_programs(text, path.split(":"), root=root, attribute=_ATTRIBUTE, image=image)
+        warn_of_static_programs(text, path.split(":"), root=root, name=name)
 
 
 @contextmanager
-def _readable(text: str) -> Iterator[int]:
+def _readable(text: str, name: str) -> Iterator[int]:
     """Give a file descriptor that `text` can be read from, whatever the root directory is."""
     # Programs can't be given a text of any length as an argument.
-    file = os.memfd_create(_ATTRIBUTE, 0)
+    file = os.memfd_create(name, 0)
     try:
         os.write(file, text.encode())
         yield file
@@ -74,13 +78,12 @@ def _readable(text: str) -> Iterator[int]:
         os.close(file)
 
 
-def _warn_of_musl(root: str, image: str) -> None:
+def _warn_of_musl(root: str, name: str, hint: str) -> None:
     """Warn where the image's own programs can't run, before they say so in their way."""
     if any(name.startswith("ld-musl-") for name in _list(os.path.join(root, "lib"))):
         warn(
-            f"in docker image {image}: programs of the base image use musl and can't load "
-            f"fakeroot's library: in {_ATTRIBUTE} they fail with 'Error relocating'; "
-            "name programs of Nix in their place"
+            "programs of the base image use musl and can't load fakeroot's library: "
+            f"in {name} they fail with 'Error relocating'; {hint}"
         )
 
 

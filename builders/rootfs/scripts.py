@@ -1,4 +1,4 @@
-"""Running the scripts that an image's author gives: `extraCommands` and its kin."""
+"""Running the scripts that an image's author gives."""
 
 import os
 import shlex
@@ -22,16 +22,16 @@ class Environment:
     stdenv: str
     top: str
 
-    def write(self, attribute: str, text: str, *, directory: str) -> str:
+    def write(self, name: str, text: str, *, directory: str) -> str:
         """Write a program that runs the script `text` in `directory`; return its path.
 
-        bash names the file where it complains of a line, so the file is named
-        for `attribute`, and its lines are those of the user.
+        bash names the file where it complains of a line, so the file has the `name` that the
+        user knows the script by, and its lines are those of the user.
         """
-        script = os.path.join(self.top, attribute)
+        script = os.path.join(self.top, name)
         with open(script, "w", encoding="utf-8") as file:
             file.write(text)
-        program = os.path.join(self.top, f".{attribute}.sh")
+        program = os.path.join(self.top, f".{name}.sh")
         attributes = os.path.join(self.top, ".attrs.sh")
         with open(program, "w", encoding="utf-8") as file:
             file.write(
@@ -61,33 +61,33 @@ class Environment:
         """Return the command that runs what `write` returned."""
         return [self.shell, "-e", program]
 
-    def run(self, attribute: str, text: str, *, directory: str, image: str) -> None:
-        """Run the script `text` of `attribute` in `directory`, whatever modes say of what is there.
+    def run(self, name: str, text: str, *, directory: str) -> None:
+        """Run the script `text`, called `name`, in `directory`, whatever modes say of that.
 
-        Raises `UserError`, which names `image`, where it fails.
+        Raises `UserError` where it fails.
         """
-        program = self.write(attribute, text, directory=directory)
-        check(call_past_modes(self.command(program)), attribute=attribute, image=image)
+        program = self.write(name, text, directory=directory)
+        check_status(call_past_modes(self.command(program)), name=name)
 
 
-def check(status: int, *, attribute: str, image: str) -> None:
-    """Raise `UserError` where a script's exit `status` is not 0."""
+def check_status(status: int, *, name: str) -> None:
+    """Raise `UserError` where the exit `status` of the script `name` is not 0."""
     if status == 0:
         return
     how = f"exit code {status}" if status > 0 else f"signal {-status}"
     die(
-        f"in docker image {image}: {attribute} failed with {how}",
-        hint=f"see its output above (a line of it is shown as '{attribute}: line N')",
+        f"{name} failed with {how}",
+        hint=f"see its output above (a line of it is shown as '{name}: line N')",
     )
 
 
 def warn_of_static_programs(
-    script: str, search_path: Sequence[str], *, root: str, attribute: str, image: str
+    script: str, search_path: Sequence[str], *, root: str, name: str
 ) -> None:
-    """Warn of each program that `script` names and that fakeroot can't see."""
+    """Warn of each program that `script`, called `name`, names and that fakeroot can't see."""
     for word, path in static_programs(script, search_path, root=root):
         warn(
-            f"in docker image {image}: {attribute} names {word}, which is "
+            f"{name} names {word}, which is "
             f"statically linked ({path}): fakeroot can't see its chown, chmod or mknod; "
             "use a dynamically linked program for these"
         )

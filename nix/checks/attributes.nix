@@ -1,5 +1,5 @@
 # Checks the arguments of a function against the attributes that it documents.
-{ lib }:
+{ lib, messages }:
 let
   # `nearest [ "created" "config" ] "creatd"` is "created"; null where nothing is near.
   nearest =
@@ -28,7 +28,7 @@ in
           missing = lib.filter (attribute: !known.${attribute} && !(args ? ${attribute})) (
             lib.attrNames known
           );
-          where = "dockerTools.${function}" + lib.optionalString (args ? name && lib.isString args.name) " (image ${args.name})";
+          where = messages.inCall function args;
         in
         if unknown != [ ] then
           throw "${where}: unknown attribute '${name}'; ${

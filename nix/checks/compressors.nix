@@ -1,5 +1,5 @@
 # The attributes `compressor` and `compressionLevel`: what they may be, and what they make of names.
-{ lib }:
+{ lib, messages }:
 let
   # Levels as builders/compression/compress.py has them.
   compressors = {
@@ -32,7 +32,7 @@ in
   check =
     imageName: compressor: compressionLevel:
     let
-      where = "in docker image ${imageName}";
+      where = messages.inImage imageName;
       known =
         if lib.isString compressor && compressors ? ${compressor} then
           compressors.${compressor}

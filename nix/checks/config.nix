@@ -5,6 +5,7 @@
 {
   lib,
   arguments,
+  messages,
   values,
 }:
 let
@@ -91,7 +92,7 @@ in
   check =
     imageName: config:
     let
-      where = "in docker image ${imageName}: config";
+      where = "${messages.inImage imageName}: config";
       # What is no set is refused as such, and has nothing to look into.
       inside =
         key:

@@ -1,12 +1,9 @@
 # An image that a function takes: an archive, or a script that streams one.
-{ lib }:
+{ lib, storePaths }:
 # imageFile :: what -> derivation or path or string -> { path; isProgram; }
-# `what` names the attribute in errors. Whether it really is a script is seen at build time.
+# `what` begins errors: where, and the attribute. Whether it is a script at all is seen in the build.
 what: image:
-let
-  isStorePath = lib.isString image && lib.hasPrefix builtins.storeDir image;
-in
-if lib.isPath image || image ? outPath || isStorePath then
+if storePaths.isStorePath image then
   {
     path = "${image}";
     isProgram = image.isExe or false;

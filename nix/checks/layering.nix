@@ -24,14 +24,14 @@ let
       "popularity";
 in
 {
-  # check :: { image, attribute } -> layering or null -> layering
+  # check :: { where, attribute } -> layering or null -> layering
   check =
-    { image, attribute }:
+    { where, attribute }:
     value:
     if value == null then
       default
     else if lib.elem value layerings then
       value
     else
-      throw "in docker image ${image}: ${attribute} must be one of: [${lib.concatStringsSep " " layerings}], not ${values.describe value}";
+      throw "${where}: ${attribute} must be one of: [${lib.concatStringsSep " " layerings}], not ${values.describe value}";
 }

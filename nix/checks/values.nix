@@ -1,13 +1,14 @@
 # Attributes that are numbers and strings: checks at evaluation, with what is wrong and where.
 #
-# Each check is a function of { image, attribute } and a value, and returns the value as builders
-# take it.
+# Each check is a function of { where, attribute }, with `where` as checks/messages.nix has it, and
+# of a value, and returns the value as builders take it.
 { lib }:
 let
+  # refuse :: { where, attribute } -> string -> value -> error
   refuse =
-    { image, attribute }:
+    { where, attribute }:
     what: value:
-    throw "in docker image ${toString image}: ${attribute} must be ${what}, not ${describe value}";
+    throw "${where}: ${attribute} must be ${what}, not ${describe value}";
 
   # describe :: value -> string, for error messages
   describe =
@@ -26,57 +27,39 @@ let
   isStringLike = value: lib.isString value || lib.isPath value || value ? outPath;
 in
 rec {
-  inherit describe isStringLike;
+  inherit describe isStringLike refuse;
 
-  boolean = where: value: if lib.isBool value then value else refuse where "true or false" value;
+  boolean = at: value: if lib.isBool value then value else refuse at "true or false" value;
 
-  string = where: value: if isStringLike value then "${value}" else refuse where "a string" value;
+  string = at: value: if isStringLike value then "${value}" else refuse at "a string" value;
 
-  stringOrNull = where: value: if value == null then null else string where value;
+  stringOrNull = at: value: if value == null then null else string at value;
 
   # A script; null stands for none.
   script =
-    where: value:
+    at: value:
     if value == null then
       ""
     else if isStringLike value then
       "${value}"
     else
-      refuse where "a string of shell commands" value;
+      refuse at "a string of shell commands" value;
 
   # What coreutils' date reads; the builder does the rest.
   date =
-    where: value:
+    at: value:
     if lib.isString value then
       value
     else
-      refuse where "a string: a date such as \"2025-01-31T12:00:00Z\" or \"@0\", or \"now\"" value;
+      refuse at "a string: a date such as \"2025-01-31T12:00:00Z\" or \"@0\", or \"now\"" value;
 
   # The number of a user or a group, also as a string of digits.
   id =
-    where: value:
+    at: value:
     if lib.isInt value && value >= 0 then
       value
     else if lib.isString value && builtins.match "[0-9]{1,18}" value != null then
       lib.toIntBase10 value
     else
-      refuse where "a number from 0 on" value;
-
-  # Source: the grammar of distribution/reference, which Docker and skopeo read names with.
-  isName =
-    let
-      component = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*";
-      host = "([A-Za-z0-9.-]+|[[][0-9A-Fa-f:]+[]])(:[0-9]+)?";
-    in
-    value: lib.isString value && builtins.match "(${host}/)?${component}(/${component})*" value != null;
-
-  isTag =
-    value: lib.isString value && builtins.match "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}" value != null;
-
-  tag =
-    where: value:
-    if value == null || isTag value then
-      value
-    else
-      refuse where "null, or a tag of letters, digits, '_', '.' and '-'" value;
+      refuse at "a number from 0 on" value;
 }

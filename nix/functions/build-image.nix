@@ -9,6 +9,7 @@
   go,
   imageFile,
   imagePlan,
+  messages,
   names,
   scripts,
   storePaths,
@@ -40,6 +41,7 @@ arguments.strict "buildImage" (
     meta ? { },
   }@args:
   let
+    where = messages.inImage name;
     baseName = names.baseName name;
     fullName = names.imageName name;
 
@@ -47,13 +49,12 @@ arguments.strict "buildImage" (
       if contents == null then
         copyToRoot
       else if copyToRoot != null then
-        throw "in docker image ${name}: contents and copyToRoot are both given, but contents is only the old name of copyToRoot; leave out contents"
+        throw "${where}: contents and copyToRoot are both given, but contents is only the old name of copyToRoot; leave out contents"
       else
-        lib.warn "in docker image ${name}: contents is deprecated; give copyToRoot instead, as it is or, for packages whose programs should be in /bin, as buildEnv { name = \"image-root\"; paths = [ … ]; pathsToLink = [ \"/bin\" ]; }" contents;
+        lib.warn "${where}: contents is deprecated; give copyToRoot instead, as it is or, for packages whose programs should be in /bin, as buildEnv { name = \"image-root\"; paths = [ … ]; pathsToLink = [ \"/bin\" ]; }" contents;
     attribute = if contents == null then "copyToRoot" else "contents";
     at = attribute: {
-      image = name;
-      inherit attribute;
+      inherit where attribute;
     };
     rootContents = storePaths.list (at attribute) given;
 
@@ -61,11 +62,11 @@ arguments.strict "buildImage" (
     checkedConfig = if config == null then null else containerConfig.check name config;
     checkedCreated = values.date (at "created") created;
     image =
-      if fromImage == null then null else imageFile "in docker image ${name}: fromImage" fromImage;
+      if fromImage == null then null else imageFile "${where}: fromImage" fromImage;
 
     base = imagePlan.baseImage {
       name = baseName;
-      inherit image;
+      inherit image where;
       architecture = checkedArchitecture;
       fromImageName = values.stringOrNull (at "fromImageName") fromImageName;
       fromImageTag = values.stringOrNull (at "fromImageTag") fromImageTag;
@@ -83,7 +84,7 @@ arguments.strict "buildImage" (
         arguments =
           scripts.arguments { inherit includeNixDB; }
           // {
-            image_name = fullName;
+            inherit where;
             store_dir = builtins.storeDir;
             uid = values.id (at "uid") uid;
             gid = values.id (at "gid") gid;
@@ -125,6 +126,7 @@ arguments.strict "buildImage" (
       name = "docker-layers-${baseName}.json";
       builder = "closure_layer";
       arguments = baseArguments // {
+        inherit where;
         layer = "${tree}";
         exclude = map toString roots;
         store_dir = builtins.storeDir;
@@ -135,14 +137,14 @@ arguments.strict "buildImage" (
     conf = imagePlan.plan {
       name = "docker-image-${baseName}";
       imageName = fullName;
-      tag = values.tag (at "tag") tag;
+      tag = names.tag (at "tag") tag;
       tagByArchive = true;
       config = checkedConfig;
       architecture = checkedArchitecture;
       created = checkedCreated;
       # As the files of the layer.
       mtime = "1980-01-01";
-      inherit base layers;
+      inherit base layers where;
     };
 
     file = compressedImage {

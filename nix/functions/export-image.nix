@@ -5,33 +5,34 @@
   build,
   go,
   imageFile,
+  messages,
   values,
 }:
 let
-  function = "dockerTools.exportImage";
+  where = messages.inFunction "exportImage";
 in
 arguments.strict "exportImage" (
   {
     fromImage,
     name ?
       fromImage.name
-        or (throw "${function}: the attribute 'name' is missing, and fromImage is no derivation that has one; add it, as in name = \"filesystem.tar\""),
+        or (throw "${where}: the attribute 'name' is missing, and fromImage is no derivation that has one; add it, as in name = \"filesystem.tar\""),
     fromImageName ? null,
     fromImageTag ? null,
     # The virtual machine's that this was made in; there is none any more.
     diskSize ? 1024,
   }:
   let
-    image = imageFile "${function}: fromImage" fromImage;
+    image = imageFile "${where}: fromImage" fromImage;
     at = attribute: {
-      image = name;
-      inherit attribute;
+      inherit where attribute;
     };
   in
   build.derivation {
     inherit name;
     builder = "export_image";
     arguments = {
+      inherit where;
       from_image = image.path;
       from_image_name = values.stringOrNull (at "fromImageName") fromImageName;
       from_image_tag = values.stringOrNull (at "fromImageTag") fromImageTag;

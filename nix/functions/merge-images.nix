@@ -4,9 +4,10 @@
   build,
   go,
   imageFile,
+  messages,
 }:
 let
-  where = "dockerTools.mergeImages";
+  where = messages.inFunction "mergeImages";
 in
 images:
 if !lib.isList images then
@@ -21,6 +22,7 @@ else
     name = "merge-docker-images";
     builder = "merge_images";
     arguments = {
+      inherit where;
       images = map (file: file.path) files;
       programs = map (file: file.isProgram) files;
       architecture = go.GOARCH;

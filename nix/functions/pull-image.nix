@@ -6,11 +6,11 @@
   buildPackages,
   cacert,
   go,
+  messages,
+  names,
   values,
 }:
 let
-  isDigest = value: lib.isString value && builtins.match "sha256:[0-9a-f]{64}" value != null;
-
   pull =
     {
       imageName,
@@ -26,23 +26,23 @@ let
       name ? lib.replaceStrings [ "/" ":" ] [ "-" "-" ] "docker-image-${finalImageName}-${finalImageTag}.tar",
     }:
     let
-      where = "dockerTools.pullImage (image ${if lib.isString imageName then imageName else "?"})";
+      where = messages.inImage imageName;
       must =
         attribute: value: what:
         "${where}: ${attribute} must be ${what}, not ${values.describe value}";
       prefetch = "nix-prefetch-docker --image-name ${imageName} --image-tag TAG";
       aName = "a name such as \"nixos/nix\" or \"registry.example/group/app\", without a tag or digest";
     in
-    assert lib.assertMsg (values.isName imageName) (must "imageName" imageName aName);
+    assert lib.assertMsg (names.isName imageName) (must "imageName" imageName aName);
     assert lib.assertMsg (imageDigest != null)
       "${where}: the attribute 'imageDigest' is missing; '${prefetch}' prints it";
-    assert lib.assertMsg (isDigest imageDigest) (
+    assert lib.assertMsg (names.isDigest imageDigest) (
       must "imageDigest" imageDigest "\"sha256:\" and 64 hexadecimal digits" + "; '${prefetch}' prints it"
     );
     assert lib.assertMsg (outputHash != imageDigest && "sha256:${outputHash}" != imageDigest)
       "${where}: the hash is the imageDigest, but it must be that of the file that is made of the image; '${prefetch}' prints both";
-    assert lib.assertMsg (values.isName finalImageName) (must "finalImageName" finalImageName aName);
-    assert lib.assertMsg (values.isTag finalImageTag) (
+    assert lib.assertMsg (names.isName finalImageName) (must "finalImageName" finalImageName aName);
+    assert lib.assertMsg (names.isTag finalImageTag) (
       must "finalImageTag" finalImageTag "a tag of letters, digits, '_', '.' and '-'"
     );
     assert lib.assertMsg (lib.isString os) (must "os" os "a string such as \"linux\"");
@@ -54,7 +54,7 @@ let
         outputHashMode = "flat";
         builder = "pull_image";
         arguments = {
-          inherit os;
+          inherit os where;
           architecture = arch;
           image_name = imageName;
           image_digest = imageDigest;
@@ -97,7 +97,7 @@ let
     args:
     let
       given = lib.filter (attribute: args ? ${attribute}) hashes;
-      where = "dockerTools.pullImage (image ${toString args.imageName})";
+      where = messages.inImage args.imageName;
     in
     if given == [ ] then
       throw "${where}: the attribute 'hash' is missing; nix-prefetch-docker prints it, and with hash = \"\" Nix says what it has to be"

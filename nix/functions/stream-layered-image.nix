@@ -9,6 +9,7 @@
   imageFile,
   imagePlan,
   layerings,
+  messages,
   names,
   runtimeShell,
   scripts,
@@ -40,21 +41,21 @@ arguments.strict "streamLayeredImage" (
     passthru ? { },
     meta ? { },
     debug ? false,
-  }@args:
+  }:
   assert lib.assertMsg (lib.isInt maxLayers)
-    "in docker image ${name}: maxLayers must be a number, not ${values.describe maxLayers}";
+    "${messages.inImage name}: maxLayers must be a number, not ${values.describe maxLayers}";
   assert lib.assertMsg (maxLayers > 1)
-    "in docker image ${name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
+    "${messages.inImage name}: maxLayers must be greater than 1 (current value: ${toString maxLayers}): one layer is for the customisation, the others are for store paths";
   assert lib.assertMsg (layeringPipeline == null || layering == null)
-    "in docker image ${name}: layering and layeringPipeline both say which store paths share a layer; leave out one of them";
+    "${messages.inImage name}: layering and layeringPipeline both say which store paths share a layer; leave out one of them";
   let
+    where = messages.inImage name;
     baseName = names.baseName name;
     fullName = names.imageName name;
     storeDir = builtins.storeDir;
 
     at = attribute: {
-      image = name;
-      inherit attribute;
+      inherit where attribute;
     };
 
     contentsList = storePaths.list (at "contents") contents;
@@ -66,7 +67,7 @@ arguments.strict "streamLayeredImage" (
         name = "${baseName}-customisation-layer";
         builder = "customisation_layer";
         arguments = {
-          image_name = name;
+          inherit where;
           contents = contentsList;
           extra_commands = values.script (at "extraCommands") extraCommands;
           fake_root_commands = values.script (at "fakeRootCommands") fakeRootCommands;
@@ -84,9 +85,10 @@ arguments.strict "streamLayeredImage" (
 
     base = imagePlan.baseImage {
       name = baseName;
+      inherit where;
       architecture = checkedArchitecture;
       image =
-        if fromImage == null then null else imageFile "in docker image ${name}: fromImage" fromImage;
+        if fromImage == null then null else imageFile "${where}: fromImage" fromImage;
     };
 
     # In the closure for what they refer to, and no part of the image themselves.
@@ -102,6 +104,7 @@ arguments.strict "streamLayeredImage" (
         name = "${baseName}-layers.json";
         builder = "store_layers";
         arguments = {
+          inherit where;
           base = if base == null then null else "${base}";
           mtime = checkedMtime;
           uid = values.id (at "uid") uid;
@@ -126,12 +129,12 @@ arguments.strict "streamLayeredImage" (
     conf = imagePlan.plan {
       name = baseName;
       imageName = fullName;
-      tag = values.tag (at "tag") tag;
+      tag = names.tag (at "tag") tag;
       config = checkedConfig;
       architecture = checkedArchitecture;
       created = values.date (at "created") created;
       mtime = checkedMtime;
-      inherit base layers;
+      inherit base layers where;
     };
   in
   build.derivation {

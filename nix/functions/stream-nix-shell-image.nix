@@ -5,6 +5,7 @@
   bashInteractive,
   binSh,
   fakeNss,
+  messages,
   streamLayeredImage,
   usrBinEnv,
   writeText,
@@ -53,9 +54,9 @@ arguments.strict "streamNixShellImage" (
     shell ? lib.getExe bashInteractive,
     command ? null,
     run ? null,
-  }:
+  }@args:
   let
-    where = "dockerTools.streamNixShellImage";
+    where = messages.inCall "streamNixShellImage" args;
     reason = reasonAgainst drv;
     checked =
       if reason != null then

@@ -219,7 +219,8 @@ def test_a_wrong_hash_is_nix_s_to_refuse_and_said_to_be_wrong(images, app):
     warnings, error = refusal(app | {"hash": wrong})
     image = f"{app['imageName']}@{app['imageDigest']}"
     assert warnings == [
-        f"warning: {image} is what its imageDigest says, so it is the hash that is wrong; "
+        f"warning: in docker image {app['imageName']}: {image} is what its imageDigest says, "
+        "so it is the hash that is wrong; "
         f'for linux/amd64 as {app["finalImageName"]}:v1 it is hash = "{right}"'
     ]
     assert "hash mismatch in fixed-output derivation" in error
@@ -244,7 +245,8 @@ def test_a_wrong_digest_is_named(images, app):
     warnings, error = refusal(app | {"imageDigest": NOWHERE, "name": "nowhere.tar"})
     assert not warnings
     assert error == (
-        f"error: the registry {images.registry.address} has no image app with the digest "
+        f"error: in docker image {app['imageName']}: "
+        f"the registry {images.registry.address} has no image app with the digest "
         f"{NOWHERE} (manifest unknown: manifest unknown); imageDigest is wrong, or imageName is; "
         "nix-prefetch-docker prints both"
     )
@@ -263,7 +265,8 @@ def test_a_platform_that_the_index_lacks_is_named_with_what_it_has(images, app, 
     warnings, error = refusal(app | {"imageDigest": digest, "arch": "s390x"})
     assert not warnings
     assert error == (
-        f"error: the registry {images.registry.address} has no image for linux/s390x under "
+        f"error: in docker image {app['imageName']}: "
+        f"the registry {images.registry.address} has no image for linux/s390x under "
         f"{app['imageName']}@{digest}; set os and arch to one of those it has: "
         "linux/amd64, linux/arm64, other/amd64"
     )
@@ -272,7 +275,8 @@ def test_a_platform_that_the_index_lacks_is_named_with_what_it_has(images, app, 
 def test_a_registry_that_is_down_is_tried_with_growing_pauses(app):
     address = unused_address()
     warnings, error = refusal(app | {"imageName": f"{address}/app"})
-    said = f"the registry {address} did not give {address}/app@{app['imageDigest']} ("
+    image = f"{address}/app@{app['imageDigest']}"
+    said = f"in docker image {address}/app: the registry {address} did not give {image} ("
     assert all(line.startswith(f"warning: {said}") for line in warnings)
     assert [line.rpartition("; ")[2] for line in warnings] == [
         "attempt 2 of 5 follows in 1 s",
@@ -324,10 +328,11 @@ def test_a_registry_that_falls_silent_is_tried_again(images, tmp_path, faults):
 @pytest.mark.parametrize("status", ["401", "403", "404"])
 def test_what_does_not_pass_is_not_tried_again(images, app, status):
     with flaky(images.registry, status) as proxy:
-        warnings, error = refusal(app | {"imageName": proxy.name("app")})
+        name = proxy.name("app")
+        warnings, error = refusal(app | {"imageName": name})
     assert not warnings
     assert len(proxy.requests) == 1
-    assert error.startswith(f"error: the registry {proxy.address} ")
+    assert error.startswith(f"error: in docker image {name}: the registry {proxy.address} ")
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +365,8 @@ def test_a_private_image_needs_credentials(private, app):
     warnings, error = refusal(app)
     assert not warnings
     assert error == (
-        f"error: the registry {server.address} refuses access to {app['imageName']}@"
+        f"error: in docker image {app['imageName']}: "
+        f"the registry {server.address} refuses access to {app['imageName']}@"
         f"{app['imageDigest']} (unauthorized: authentication required); imageName is wrong, or the "
         "image is private: name a file with credentials in REGISTRY_AUTH_FILE and let the sandbox "
         "have it, or put the image into the store with nix-prefetch-docker"
@@ -372,7 +378,8 @@ def test_an_auth_file_outside_of_the_sandbox_is_warned_of(private, app):
     server, auth = private
     warnings, error = refusal(app | {"imageName": server.name("app")}, REGISTRY_AUTH_FILE=str(auth))
     assert warnings == [
-        f"warning: REGISTRY_AUTH_FILE names {auth}, which the build can't read; "
+        f"warning: in docker image {server.name('app')}: "
+        f"REGISTRY_AUTH_FILE names {auth}, which the build can't read; "
         "add it to the Nix setting extra-sandbox-paths and let the group nixbld read it"
     ]
     assert "refuses access" in error

@@ -42,9 +42,7 @@ def failed_log(path, **arguments):
 def builder_lines(log):
     """What the builder printed, which Nix repeats under "last … log lines"."""
     assert "Traceback" not in log
-    return [
-        line.strip(" >") for line in log.splitlines() if "error: " in line and not is_nix(line)
-    ]
+    return [line.strip(" >") for line in log.splitlines() if "error: " in line and not is_nix(line)]
 
 
 def is_nix(line):
@@ -77,6 +75,7 @@ def test_a_bad_base_image_is_one_clear_line(tmp_path, make, words):
     path.write_bytes(make())
     lines = builder_lines(failed_log(path))
     assert lines
+    assert lines[0].startswith("error: in docker image app: fromImage /nix/store/")
     assert words in lines[0]
     assert "base.tar" in lines[0]
     assert set(lines) == {lines[0]}

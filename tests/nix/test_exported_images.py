@@ -98,7 +98,9 @@ def failed_line(expression):
         build(expression)
     assert "Traceback" not in failed.value.log
     lines = failed.value.log.splitlines()
-    (line,) = {line.strip(" >") for line in lines if "error: fromImage" in line}
+    (line,) = {
+        line.strip(" >") for line in lines if "error: in dockerTools.exportImage: fromImage" in line
+    }
     return line
 
 
@@ -108,6 +110,9 @@ def test_disk_size_has_no_effect_and_no_virtual_machine_is_needed(tmp_path):
     assert build(expression % "diskSize = 9;") == build(expression % "")
     features = evaluate(f"({expression % ''}).requiredSystemFeatures or [ ]")
     assert features == []
+
+
+CALL = "error: in docker image x (dockerTools.exportImage): "
 
 
 @pytest.mark.parametrize(
@@ -123,7 +128,7 @@ def test_disk_size_has_no_effect_and_no_virtual_machine_is_needed(tmp_path):
 def test_bad_arguments_fail_at_evaluation(arguments, words):
     with pytest.raises(NixError) as failed:
         evaluate(f"(dockerTools.exportImage {{ {arguments} }}).drvPath")
-    assert "dockerTools.exportImage" in failed.value.error
+    assert failed.value.error.startswith(("error: in dockerTools.exportImage: ", CALL))
     for word in words:
         assert word in failed.value.error
 

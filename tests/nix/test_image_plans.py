@@ -13,9 +13,7 @@ BUILT = f'buildImage {{ name = "app"; copyToRoot = bash; {CONFIG} }}'
 
 def plan_and_graph(image):
     """Read the outputs `conf` and `graph` of an image."""
-    return [
-        json.loads(build(f"({image}).{output}").read_text()) for output in ("conf", "graph")
-    ]
+    return [json.loads(build(f"({image}).{output}").read_text()) for output in ("conf", "graph")]
 
 
 @pytest.mark.parametrize(

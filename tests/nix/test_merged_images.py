@@ -76,7 +76,7 @@ def test_merging_gives_the_same_bytes_again():
 )
 def test_what_is_no_list_of_images_fails_at_evaluation(images, words):
     error = failure(f"dockerTools.mergeImages {images}")
-    assert "dockerTools.mergeImages" in error
+    assert error.startswith("error: in dockerTools.mergeImages: ")
     assert words in error
 
 
@@ -86,7 +86,11 @@ def test_a_bad_image_among_several_is_named(tmp_path):
     with pytest.raises(NixError) as failed:
         build(f'dockerTools.mergeImages [ (buildLayeredImage {{ name = "a"; }}) ({bad}) ]')
     assert "Traceback" not in failed.value.log
-    lines = [line for line in failed.value.log.splitlines() if "error: mergeImages: " in line]
+    lines = [
+        line
+        for line in failed.value.log.splitlines()
+        if "error: in dockerTools.mergeImages: " in line
+    ]
     assert "-base.tar is no tarball" in lines[0]
 
 

@@ -93,83 +93,79 @@ def test_the_attributes_are_known_to_functions_that_ask():
     [
         (
             pull("finalImagetag = 1;"),
-            "dockerTools.pullImage: unknown attribute 'finalImagetag'; "
+            "in dockerTools.pullImage: unknown attribute 'finalImagetag'; "
             "did you mean 'finalImageTag'?",
         ),
         (
             "(dockerTools.pullImage { })",
-            "dockerTools.pullImage: the attribute 'imageName' is missing; add it",
+            "in dockerTools.pullImage: the attribute 'imageName' is missing; add it",
         ),
         (
             pull("", imageDigest=""),
-            "dockerTools.pullImage (image group/app): the attribute 'imageDigest' is missing; "
+            "in docker image group/app: the attribute 'imageDigest' is missing; "
             "'nix-prefetch-docker --image-name group/app --image-tag TAG' prints it",
         ),
         (
             pull('imageDigest = "latest";'),
-            'dockerTools.pullImage (image group/app): imageDigest must be "sha256:" and 64 '
+            'in docker image group/app: imageDigest must be "sha256:" and 64 '
             'hexadecimal digits, not the string "latest"; '
             "'nix-prefetch-docker --image-name group/app --image-tag TAG' prints it",
         ),
         (
             pull("", sha256=""),
-            "dockerTools.pullImage (image group/app): the attribute 'hash' is missing; "
+            "in docker image group/app: the attribute 'hash' is missing; "
             'nix-prefetch-docker prints it, and with hash = "" Nix says what it has to be',
         ),
         (
             pull('hash = "";'),
-            "dockerTools.pullImage (image group/app): hash and sha256 are the same thing; "
-            "leave all but one out",
+            "in docker image group/app: hash and sha256 are the same thing; leave all but one out",
         ),
         (
             pull(f'hash = "{DIGEST}";', sha256=""),
-            "dockerTools.pullImage (image group/app): the hash is the imageDigest, but it must be "
+            "in docker image group/app: the hash is the imageDigest, but it must be "
             "that of the file that is made of the image; "
             "'nix-prefetch-docker --image-name group/app --image-tag TAG' prints both",
         ),
         (
             pull('imageName = "group/app:v1";'),
-            "dockerTools.pullImage (image group/app:v1): imageName must be a name such as "
+            "in docker image group/app:v1: imageName must be a name such as "
             '"nixos/nix" or "registry.example/group/app", without a tag or digest, '
             'not the string "group/app:v1"',
         ),
         (
             pull('imageName = "docker://group/app";'),
-            "dockerTools.pullImage (image docker://group/app): imageName must be a name such as "
+            "in docker image docker://group/app: imageName must be a name such as "
             '"nixos/nix" or "registry.example/group/app", without a tag or digest, '
             'not the string "docker://group/app"',
         ),
         (
             pull("imageName = 3;"),
-            "dockerTools.pullImage (image ?): imageName must be a name such as "
+            "in docker image ?: imageName must be a name such as "
             '"nixos/nix" or "registry.example/group/app", without a tag or digest, '
             "not the number 3",
         ),
         (
             pull('finalImageName = "App";'),
-            "dockerTools.pullImage (image group/app): finalImageName must be a name such as "
+            "in docker image group/app: finalImageName must be a name such as "
             '"nixos/nix" or "registry.example/group/app", without a tag or digest, '
             'not the string "App"',
         ),
         (
             pull('finalImageTag = "a/b";'),
-            "dockerTools.pullImage (image group/app): finalImageTag must be a tag of letters, "
+            "in docker image group/app: finalImageTag must be a tag of letters, "
             "digits, '_', '.' and '-', not the string \"a/b\"",
         ),
         (
             pull('tlsVerify = "no";'),
-            "dockerTools.pullImage (image group/app): tlsVerify must be true or false, "
-            'not the string "no"',
+            'in docker image group/app: tlsVerify must be true or false, not the string "no"',
         ),
         (
             pull("os = null;"),
-            'dockerTools.pullImage (image group/app): os must be a string such as "linux", '
-            "not null",
+            'in docker image group/app: os must be a string such as "linux", not null',
         ),
         (
             pull("arch = [ ];"),
-            'dockerTools.pullImage (image group/app): arch must be a string such as "amd64", '
-            "not a list",
+            'in docker image group/app: arch must be a string such as "amd64", not a list',
         ),
     ],
 )

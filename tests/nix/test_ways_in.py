@@ -61,7 +61,7 @@ def test_overrides_reach_what_runs_in_the_build_and_what_is_in_the_image():
 
 def test_an_override_that_docker_tools_does_not_take_is_refused():
     error = failure('(dockerTools.override { tar = 1; }).buildImage { name = "app"; }')
-    assert "dockerTools takes no 'tar'; it takes bash, " in error
+    assert "in dockerTools.override: dockerTools takes no 'tar'; it takes bash, " in error
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from builders.console.errors import UserError
-from builders.processes import fork_map
+from builders.processes import fork_map, usable_cores
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
@@ -49,7 +49,7 @@ def test_a_killed_process_is_an_error():
 
 PARENT = r"""
 import os, time
-from builders.processes import fork_map
+from builders.processes import fork_map, usable_cores
 
 def work(number):
     os.write(1, b"%d\n" % os.getpid())  # in one piece, beside the other worker's
@@ -78,3 +78,10 @@ def is_there(process):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_limit_of_cores_is_kept_and_0_means_all():
+    every = len(os.sched_getaffinity(0))
+    assert usable_cores("1") == 1
+    assert usable_cores("64") == 64
+    assert [usable_cores(limit) for limit in (None, "", "0", "-1", "many")] == 5 * [every]

@@ -37,7 +37,7 @@ TREE = graph_of({"A": "BC", "B": "DE", "R": "B", "S": "C"})
 
 
 def run(steps, graph=TREE, **options):
-    return letters(run_pipeline(named(steps), graph, **options))
+    return letters(run_pipeline(named(steps), graph, what="layeringPipeline", **options))
 
 
 def named(steps):
@@ -208,9 +208,9 @@ def test_a_path_that_is_nowhere_is_warned_of(capsys):
 def test_a_file_that_holds_no_pipeline_is_refused(tmp_path):
     file = tmp_path / "pipeline.json"
     file.write_text(json.dumps([["reverse"]]))
-    assert read_pipeline(str(file)) == [["reverse"]]
+    assert read_pipeline(str(file), what="layeringPipeline") == [["reverse"]]
     file.write_text("[[")
     with pytest.raises(UserError, match=r"pipeline\.json can't be read as JSON: Expecting value"):
-        read_pipeline(str(file))
+        read_pipeline(str(file), what="layeringPipeline")
     with pytest.raises(UserError, match=r"missing\.json can't be read as JSON: No such file"):
-        read_pipeline(str(tmp_path / "missing.json"))
+        read_pipeline(str(tmp_path / "missing.json"), what="layeringPipeline")

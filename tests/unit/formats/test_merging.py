@@ -55,7 +55,7 @@ def merge(tmp_path):
         out = tmp_path / "out.tar"
         with out.open("wb", buffering=0) as file:
             sink = FileSink(file.fileno())
-            write_merged(sink, sources, mtime=5, what="mergeImages")
+            write_merged(sink, sources, mtime=5)
             sink.flush()
         return out.read_bytes()
 
@@ -138,7 +138,7 @@ def test_of_several_architectures_one_is_taken(merge):
 def test_the_later_image_gets_a_name_that_two_have(merge, capsys):
     data = merge(image([ONE], "a:1", "a:2"), image([TWO], "docker.io/library/a:1"))
     assert manifest(data) == [(["a:2"], [ONE]), (["docker.io/library/a:1"], [TWO])]
-    warning = "warning: mergeImages: docker.io/library/a:1 is the name of two images; it goes to"
+    warning = "warning: docker.io/library/a:1 is the name of two images; it goes to"
     assert capsys.readouterr().err == f"{warning} the one in image 1\n"
 
 

@@ -7,7 +7,9 @@ import subprocess
 import pytest
 
 from builders.console.errors import UserError
-from builders.rootfs.copies import Copier
+from builders.rootfs.copies import Copier, CopyWords
+
+WORDS = CopyWords(what="copies", circle_hint="cut it", special_hint="make it yourself")
 
 
 def make(directory, **files):
@@ -32,7 +34,7 @@ def root(tmp_path):
 
 
 def copy(root, *sources, keep_dirlinks=False):
-    copier = Copier(str(root), keep_dirlinks=keep_dirlinks)
+    copier = Copier(str(root), keep_dirlinks=keep_dirlinks, words=WORDS)
     for source in sources:
         copier.add(str(source))
     return copier

@@ -17,7 +17,7 @@ def test_without_user_namespaces_the_error_names_the_remedies(monkeypatch, attri
 
     monkeypatch.setattr(namespaces, "_enter_namespaces", refuse)
     with pytest.raises(UserError) as failed:
-        namespaces.call_in_chroot(str(tmp_path), ["/bin/true"], binds=[], attribute=attribute)
+        namespaces.call_in_chroot(str(tmp_path), ["/bin/true"], binds=[], what=attribute)
     message = str(failed.value)
     assert f"can't set up the chroot for {attribute} (unshare: Operation not permitted)" in message
     assert "user.max_user_namespaces" in message

@@ -1,4 +1,4 @@
-"""Image archives as files: their members, wherever a base image is compressed or not."""
+"""Image archives as files: which members they have, whether they are compressed or not."""
 
 import io
 import os
