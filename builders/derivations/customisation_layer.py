@@ -12,7 +12,7 @@ from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.script_arguments import ScriptArguments, database_loader
 from builders.layers.tree import MTIME, Owner, write_layer
-from builders.rootfs.fakeroot import enter_fakeroot
+from builders.rootfs.fakeroot import enter_fakeroot, give_to_root
 from builders.rootfs.links import link_tree
 from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
@@ -42,6 +42,7 @@ def main(argv: list[str]) -> None:
     environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
     if argv == [_SESSION]:
         run_fake_root_commands(given, root, environment)
+        give_to_root(root)
         write_customisation(build.out, root, given, owner=None)
         return
 

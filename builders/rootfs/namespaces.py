@@ -102,6 +102,20 @@ def call_past_modes(command: Sequence[str]) -> int:
     return subprocess.call(command, preexec_fn=_pass_modes if able else None)
 
 
+def call_as_owner_0(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run `command` where this user's files belong to user 0 and group 0; return its exit status.
+
+    Where the system allows no user namespaces, `command` runs without that.
+    """
+    able = os.geteuid() != 0 and _can(_become_owner_0)
+    preexec = _become_owner_0 if able else None
+    return subprocess.call(command, env=environment, preexec_fn=preexec)
+
+
+def _become_owner_0() -> None:
+    _enter_namespaces(CLONE_NEWUSER, uid=0, gid=0)
+
+
 def _can(change: Callable[[], None]) -> bool:
     """Whether `change` works, which is tried in a process of its own."""
     sys.stdout.flush()
@@ -120,7 +134,7 @@ def _can(change: Callable[[], None]) -> bool:
 
 def _pass_modes() -> None:
     """Give CAP_DAC_OVERRIDE to this process and all programs that it starts."""
-    uid, gid = _real_ids()
+    uid, gid = real_ids()
     _enter_namespaces(CLONE_NEWUSER, uid=uid, gid=gid)
     header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)
     # Effective, permitted and inheritable, for the capabilities below 32 and then the others.
@@ -137,7 +151,7 @@ def _become_root_of_namespaces(more: int) -> None:
 
 def _enter_namespaces(flags: int, *, uid: int, gid: int) -> None:
     """Enter new namespaces, a user namespace among them, as the user `uid` and the group `gid`."""
-    real_uid, real_gid = _real_ids()
+    real_uid, real_gid = real_ids()
     _check(_libc.unshare(flags), "unshare")
     # Without this an unprivileged process may not write its gid_map (user_namespaces(7)).
     _write("/proc/self/setgroups", "deny")
@@ -195,7 +209,7 @@ def _check(result: int, what: str) -> None:
         raise OSError(number, os.strerror(number), what)
 
 
-def _real_ids() -> tuple[int, int]:
+def real_ids() -> tuple[int, int]:
     """Return the user and group of this process as the kernel has them: fakeroot's are made up."""
     ids = {}
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:

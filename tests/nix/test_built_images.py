@@ -355,6 +355,25 @@ def test_a_root_script_can_run_setuid_programs_of_the_base_image():
     assert "id" not in image.layer(1)
 
 
+def test_file_capabilities_change_no_owner():
+    image = archive(
+        """buildImage {
+          name = "app"; copyToRoot = writeTextDir "srv/copied" "x";
+          runAsRoot = "echo > /script; chown 7:8 /script";
+          extraCommands = ''
+            echo > new
+            for file in new srv/copied script; do
+              ${pkgs.libcap}/bin/setcap cap_net_raw+ep $file
+            done
+          '';
+        }"""
+    )
+    owners = {"new": (0, 0), "srv/copied": (0, 0), "script": (7, 8)}
+    layer = image.layer(0)
+    assert {name: (layer[name].uid, layer[name].gid) for name in owners} == owners
+    assert all("SCHILY.xattr.security.capability" in layer[name].pax_headers for name in owners)
+
+
 def test_directories_that_nobody_may_enter_are_in_the_layer():
     image = archive(
         """buildImage {

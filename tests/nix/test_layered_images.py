@@ -366,11 +366,39 @@ def test_file_capabilities_are_in_the_layer(fakechroot):
           '';
         }}"""
     )
-    records = image.layer(-1)["server"].pax_headers
+    server = image.layer(-1)["server"]
+    assert (server.uid, server.gid) == (0, 0)
+    records = server.pax_headers
     # struct vfs_cap_data, revision 2 with the effective bit: permitted is bit 10.
     assert (
         records["SCHILY.xattr.security.capability"].encode().startswith(b"\x01\x00\x00\x02\x00\x04")
     )
+
+
+SETCAP = "${pkgs.libcap}/bin/setcap cap_net_raw+ep"
+OWNERS = {"new": (0, 0), "old": (0, 0), "mode": (0, 0), "before": (7, 8), "after": (7, 8)}
+
+
+@pytest.mark.parametrize("fakechroot", ["true", "false"])
+def test_file_capabilities_change_no_owner(fakechroot):
+    image = stream(
+        f"""streamLayeredImage {{
+          name = "app"; enableFakechroot = {fakechroot};
+          extraCommands = "echo > old";
+          fakeRootCommands = ''
+            echo > new; echo > mode; echo > before; echo > after
+            chown 7:8 before
+            for file in new old mode before after; do {SETCAP} $file; done
+            chmod 750 mode
+            chown 7:8 after
+            ln new linked; mv mode moved; mv moved mode
+          '';
+        }}"""
+    )
+    layer = image.layer(-1)
+    assert {name: (layer[name].uid, layer[name].gid) for name in OWNERS} == OWNERS
+    assert (layer["linked"].uid, layer["linked"].gid) == (0, 0)
+    assert layer["mode"].mode == 0o750
 
 
 def test_extra_commands_run_before_fake_root_commands():
