@@ -60,6 +60,7 @@
     "attrNames"
     "attrValues"
     "callPackageWith"
+    "concatLists"
     "concatMap"
     "concatMapStringsSep"
     "concatStringsSep"

@@ -11,7 +11,8 @@ def write_image_file(
     """Write the image of `plan` to the file `path`, with `jobs` processes or threads at a time.
 
     Its name and tag are `repo_tag`. `compressor` and `level` are those of
-    `builders.compression.compress`; the bytes don't depend on `jobs`. Raises `UserError` as `stream_image` does.
+    `builders.compression.compress`; the bytes don't depend on `jobs`. Raises `UserError` as
+    `stream_image` does.
     """
 
     def stream(output: int) -> None:

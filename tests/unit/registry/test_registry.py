@@ -123,7 +123,7 @@ def test_a_manifest_is_no_index():
     "data", [b"", b"<html>", b"[]", b"3", b'{"manifests": 3}', b"\xff", b"[" * 9999]
 )
 def test_what_is_no_manifest_is_refused(data):
-    with pytest.raises(UserError, match="^the index of app.*; mend it$"):
+    with pytest.raises(UserError, match=r"^the index of app.*; mend it$"):
         read_index(data, what="the index of app", hint="mend it")
 
 
