@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import pathlib
 import random
 import re
@@ -223,6 +224,26 @@ def test_parts_that_need_apt_say_so_before_anything_runs(bare, parts):
     refused(result, "the parts nix and engine build from nix/debian, which needs apt-get")
     assert "run 'tests/run lint unit' here" in result.stderr
     assert not result.stdout
+
+
+def test_a_nix_shell_that_has_all_packages_needs_no_environment_of_pip(tmp_path):
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    script = f"repository={REPOSITORY}; . {REPOSITORY}/examples/setup.sh; get_python test"
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "LONGSHORE_CACHE": str(tmp_path / "cache"),
+        "IN_NIX_SHELL": "impure",
+    }
+    found = subprocess.run(
+        ["bash", "-euc", f'{script}; echo "$python"'],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert found.stdout == f"{python}\n"
+    assert not (tmp_path / "cache").exists()
 
 
 def test_an_example_without_nix_and_apt_says_what_to_install(bare):
