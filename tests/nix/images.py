@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -60,7 +61,7 @@ def build_log(expression: str) -> str:
     return nix("nix-store", "--read-log", deriver).stdout
 
 
-def evaluate(expression: str) -> object:
+def evaluate(expression: str) -> Any:
     """Evaluate a Nix expression to JSON."""
     result = nix("nix-instantiate", "--eval", "--strict", "--json", "-E", PREAMBLE + expression)
     return json.loads(result.stdout)

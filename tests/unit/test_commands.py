@@ -46,7 +46,7 @@ def tar(members):
 
 def store_layer(*names):
     """Return a layer with a directory and a file in it for each store path."""
-    members = {"/nix/": None, "/nix/store/": None}
+    members: dict[str, bytes | None] = {"/nix/": None, "/nix/store/": None}
     for name in names:
         members[f"/nix/store/{'a' * 32}-{name}/"] = None
         members[f"/nix/store/{'a' * 32}-{name}/file"] = b"content"
