@@ -47,3 +47,11 @@ def test_the_two_commands_are_on_the_first_screen():
         "examples/run",
         "tests/run",
     ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_are_there(page):
+    rooms = "builders|nix|tests|examples|benchmarks|docs"
+    for name in re.findall(rf"`((?:{rooms})/[\w./-]+)`", prose(page)):
+        if not re.search("NAME|ROOM|KIND", name):
+            assert (REPOSITORY / name).exists(), name
