@@ -1,10 +1,14 @@
 """The rules of .editorconfig, as tests/check_text.py reads and checks them."""
 
+import pathlib
+import subprocess
+import sys
+
 import pytest
 
-from tests.check_text import breaches, read_rules, rules_of, text_files
+PROGRAM = pathlib.Path(__file__).parents[1] / "check_text.py"
 
-RULES = """\
+RULES = b"""\
 root = true
 
 [*]
@@ -22,16 +26,30 @@ max_line_length = off
 
 [data/*.txt]
 indent_style = tab
+
+[.editorconfig]
+max_line_length = off
 """
 
 
-def check(path, content):
-    return list(breaches(path, content, rules_of(path, read_rules(RULES))))
+@pytest.fixture
+def check(tmp_path):
+    """What is said of a directory with these files, by their paths, beside the rules."""
+
+    def run(files):
+        for name, content in {".editorconfig": RULES, **files}.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+        command = [sys.executable, "-S", PROGRAM, tmp_path]
+        result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        assert result.returncode == (1 if result.stdout else 0)
+        return result.stdout.splitlines()
+
+    return run
 
 
-def test_a_file_that_keeps_the_rules_breaks_none():
-    assert check("a.sh", b"two words\n  more\n") == []
-    assert check("a.sh", b"") == []
+def test_files_that_keep_the_rules_break_none(check):
+    assert check({"a.sh": b"two words\n  more\n", "empty": b""}) == []
 
 
 @pytest.mark.parametrize(
@@ -39,52 +57,44 @@ def test_a_file_that_keeps_the_rules_breaks_none():
     [
         (b"\xff\n", "a.sh: is not utf-8"),
         (b"a\nb", "a.sh:2: the last line has no end"),
-        (b"a\r\n", "a.sh:1: a carriage return"),
+        (b"a\nb\r\n", "a.sh:2: a carriage return"),
         (b"a\nb \n", "a.sh:2: a blank at the end"),
         (b"  \ta\n", "a.sh:1: a tab in the indentation"),
         (b"a\n" + b"b" * 21 + b"\n", "a.sh:2: 21 columns, more than 20"),
     ],
 )
-def test_each_breach_is_named_with_its_place(content, expected):
-    assert expected in check("a.sh", content)
+def test_each_breach_is_named_with_its_place(check, content, expected):
+    assert expected in check({"a.sh": content})
 
 
-def test_columns_are_characters():
-    assert check("a.sh", "…".encode() * 20 + b"\n") == []
+def test_columns_are_characters(check):
+    assert check({"a.sh": "…".encode() * 20 + b"\n"}) == []
 
 
-def test_later_sections_win():
-    assert check("b/a.json", b"x" * 30) == []
-    assert check("a.svg", b"x" * 30) == []
-    assert check("data/a.txt", b"\ta\n") == []
-    assert check("a.txt", b"\ta\n") == ["a.txt:1: a tab in the indentation"]
+def test_later_sections_win(check):
+    files = {"b/a.json": b"x" * 30, "a.svg": b"x" * 30, "data/a.txt": b"\ta\n", "a.txt": b"\ta\n"}
+    assert check(files) == ["a.txt:1: a tab in the indentation"]
 
 
-@pytest.mark.parametrize(
-    ("path", "line"),
-    [
-        ("a.md", "| a cell | another one |"),
-        ("a.md", "- [link](https://example.org/page)"),
-        ("a.nix", 'throw "a long sentence to read";'),
-        ("a.nix", 'throw "with \\" and ${value} in it";'),
-    ],
-)
-def test_lines_that_can_not_be_broken_may_be_longer(path, line):
-    assert check(path, f"{line}\n".encode()) == []
-    assert check("a.sh", f"{line}\n".encode())
+def test_lines_that_can_not_be_broken_may_be_longer(check):
+    lines = {
+        "row.md": b"| a cell | another one |\n",
+        "link.md": b"- [link](https://example.org/page)\n",
+        "text.nix": b'throw "a long sentence to read";\n',
+        "value.nix": b'throw "with \\" and ${value} in it";\n',
+    }
+    assert check(lines) == []
+    assert len(check({f"{name}.sh": line for name, line in lines.items()})) == len(lines)
 
 
-@pytest.mark.parametrize(
-    ("path", "line"),
-    [("a.md", "many short words in one line"), ("a.nix", 'f = "a" + "b" + "c" + "d" + e;')],
-)
-def test_lines_that_can_be_broken_may_not(path, line):
-    assert check(path, f"{line}\n".encode()) == [f"{path}:1: {len(line)} columns, more than 20"]
+def test_lines_that_can_be_broken_may_not(check):
+    prose, code = b"many short words in one line", b'f = "a" + "b" + "c" + "d" + e;'
+    assert check({"a.md": prose + b"\n", "a.nix": code + b"\n"}) == [
+        f"a.md:1: {len(prose)} columns, more than 20",
+        f"a.nix:1: {len(code)} columns, more than 20",
+    ]
 
 
-def test_files_of_other_programs_and_links_are_left_out(tmp_path):
-    for name in ("a.py", "b/c.md", ".git/config", "b/__pycache__/a.pyc"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "result").symlink_to("/nix/store/x")
-    assert list(text_files(str(tmp_path))) == ["a.py", "b/c.md"]
+def test_files_of_other_programs_and_links_are_left_out(check, tmp_path):
+    (tmp_path / "result").symlink_to("/dev/null/x")
+    assert check({".git/config": b"\ta", "b/__pycache__/a.pyc": b"\xff", "a.py": b"a\n"}) == []

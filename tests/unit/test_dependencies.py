@@ -1,4 +1,4 @@
-"""What the code needs: Python packages, named once in Python and once in Nix, and other code."""
+"""What Longshore needs of Python is named once in Python and once in Nix, and is what it uses."""
 
 import ast
 import re
@@ -44,13 +44,3 @@ def test_python_and_nix_name_the_same_packages():
 
 def test_these_are_the_packages_that_are_imported():
     assert imported() == named_in_python()
-
-
-def test_unit_tests_need_nothing_of_the_other_kinds():
-    for path in (REPOSITORY / "tests/unit").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                modules.append(node.module or "")
-            for module in modules:
-                assert not module.startswith(("tests.nix", "tests.engine")), f"{path}: {module}"
