@@ -19,6 +19,25 @@
       examplesOf = pkgs: lib.filterAttrs (_: lib.isDerivation) (toolsOf pkgs).examples;
       # Streams are programs: `nix run .#NAME | docker load`.
       streamsOf = pkgs: lib.filterAttrs (_: image: image.isExe or false) (examplesOf pkgs);
+
+      # What tests/run takes from a machine. It says what is missing: nix/debian lacks some of it.
+      project = (builtins.fromTOML (builtins.readFile ./pyproject.toml)).project;
+      pythonPackages = map (requirement: lib.head (builtins.match "([A-Za-z0-9-]+).*" requirement)) (
+        project.dependencies ++ project.optional-dependencies.test
+      );
+      programs = [
+        "fakeroot"
+        "git"
+        "nix"
+        "podman"
+        "rsync"
+        "ruff"
+        "shellcheck"
+        "skopeo"
+        "umoci"
+        "zstd"
+      ];
+      present = names: set: lib.concatMap (name: lib.optional (set ? ${name}) set.${name}) names;
     in
     {
       overlays.default = import ./nix/overlay.nix;
@@ -60,6 +79,19 @@
           shadow-basic-layered
           nix-shell-hello
           ;
+      });
+
+      devShells = forAllSystems (pkgs: {
+        default = pkgs.mkShell {
+          packages = [
+            (pkgs.python3.withPackages (present pythonPackages))
+          ]
+          ++ present programs pkgs
+          # Some unit tests look at programs that are linked statically.
+          ++ lib.optional (pkgs.glibc ? static) pkgs.glibc.static;
+          # builders/compression/libdeflate.py loads it by its name.
+          LD_LIBRARY_PATH = "${lib.getLib pkgs.libdeflate}/lib";
+        };
       });
 
       formatter = lib.mapAttrs (_: pkgs: pkgs.nixfmt-rfc-style) (

@@ -30,22 +30,34 @@ has_venv() {
   has_python && python3 -c "import venv, ensurepip" 2>/dev/null
 }
 
+# What is missing where the test of a need fails, if that test is a function.
+declare -A described=(
+  [has_compiler]="gcc that links statically"
+  [has_libdeflate]="libdeflate.so.0"
+  [has_python]="Python 3.11 or newer"
+  [has_static_busybox]="busybox, statically linked"
+  [has_venv]="Python 3.11 or newer with its module venv"
+)
+
 # install_missing 'TEST=PACKAGE…'…
 # Installs the packages whose test fails; a test is a function here, or a command to be found.
 install_missing() {
-  local need test log
-  local missing=()
+  local need name test log
+  local missing=() lacking=()
   for need; do
-    test=${need%%=*}
-    declare -F "$test" >/dev/null || test="has $test"
+    name=${need%%=*} test=$name
+    declare -F "$name" >/dev/null || test="has $name"
+    ! $test || continue
+    lacking+=("${described[$name]-$name}")
     # Two programs may be of one package.
-    if ! $test && [[ " ${missing[*]} " != *" ${need#*=} "* ]]; then
+    if [[ " ${missing[*]} " != *" ${need#*=} "* ]]; then
       read -ra missing <<<"${missing[*]} ${need#*=}"
     fi
   done
   ((${#missing[@]})) || return 0
   has apt-get ||
-    die "this machine lacks ${missing[*]} and has no apt-get; install them and run again"
+    die "this machine lacks $(join ', ' "${lacking[@]}"), and apt-get, which would get it;" \
+      "install it, or enter 'nix develop', and run again"
   ((EUID == 0)) ||
     die "this machine lacks ${missing[*]}; run 'apt-get install ${missing[*]}' as root"
   say "Installing ${missing[*]} …"
@@ -58,9 +70,39 @@ install_missing() {
   rm "$log"
 }
 
+join() {
+  local separator=$1 joined=$2 word
+  shift 2
+  for word; do joined+="$separator$word"; done
+  printf '%s' "$joined"
+}
+
 # The users that Nix builds as come with nix-setup-systemd; systemd itself need not run.
-install_nix() {
-  install_missing "nix-build=nix-bin nix-setup-systemd"
+# shellcheck disable=SC2034
+nix_need="nix-build=nix-bin nix-setup-systemd"
+
+# What pyproject.toml names, with its optional dependencies EXTRA, one a line: requirements EXTRA
+requirements() {
+  python3 - "$repository/pyproject.toml" "$1" <<'PYTHON'
+import sys, tomllib
+with open(sys.argv[1], "rb") as file:
+    project = tomllib.load(file)["project"]
+print(*project["dependencies"], *project["optional-dependencies"][sys.argv[2]], sep="\n")
+PYTHON
+}
+
+# Whether this is a shell of 'nix develop' that has all of it. What pip installs need not run there.
+has_nix_python() {
+  [[ ${IN_NIX_SHELL-} ]] && has_python && requirements "$1" | python3 -c '
+import importlib.metadata, re, shutil, sys
+for line in sys.stdin:
+    name = re.split(r"[<>=~! ]", line.strip())[0]
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        if not shutil.which(name):
+            sys.exit(1)
+'
 }
 
 # get_python EXTRA
@@ -68,20 +110,23 @@ install_nix() {
 # once for each state of it; sets `python`.
 get_python() {
   local key venv building extra=$1
-  key=$({ cat "$repository/pyproject.toml" && python3 -VV && command -v python3 && echo "$extra"; } | sha256sum)
+  if has_nix_python "$extra"; then
+    python=$(command -v python3)
+    return
+  fi
+  key=$(
+    { cat "$repository/pyproject.toml" && python3 -VV && command -v python3 && echo "$extra"; } |
+      sha256sum
+  )
   venv="$LONGSHORE_CACHE/venv-${key::16}"
   if [[ ! -d $venv ]]; then
     say "Making a Python environment in $venv …"
     mkdir -p "$LONGSHORE_CACHE"
     building=$(mktemp -d "$venv.XXXXXX")
     python3 -m venv "$building"
-    python3 - "$repository/pyproject.toml" "$extra" >"$building/requirements.txt" <<'PYTHON'
-import sys, tomllib
-with open(sys.argv[1], "rb") as file:
-    project = tomllib.load(file)["project"]
-print(*project["dependencies"], *project["optional-dependencies"][sys.argv[2]], sep="\n")
-PYTHON
-    if ! "$building/bin/python" -m pip install --quiet --no-input -r "$building/requirements.txt"; then
+    requirements "$extra" >"$building/requirements.txt"
+    if ! "$building/bin/python" -m pip install --quiet --no-input \
+      -r "$building/requirements.txt"; then
       rm -r "$building"
       die "pip could not install what pyproject.toml names; its messages are above"
     fi
@@ -95,6 +140,9 @@ PYTHON
 # use_stand_in SET…
 # Takes nix/debian for <nixpkgs>, and gets those packages that these sets are made of.
 use_stand_in() {
+  has apt-get ||
+    die "there is no nixpkgs here, and no apt-get to make nix/debian with, which takes its place;" \
+      "name a nixpkgs: NIX_PATH=nixpkgs=/path/to/nixpkgs"
   "$stand_in/fetch" "$@"
   export NIX_PATH="nixpkgs=$stand_in"
   nix_option "substituters ="

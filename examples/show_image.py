@@ -123,7 +123,7 @@ def read_layer(content: IO[bytes], size: int) -> Layer:
                 elif "/" not in name.removeprefix(STORE):
                     layer.store_paths.append(name.removeprefix(STORE))
                 # The stream reader keeps all that it saw, and a layer may have many thousands.
-                tar.members = []
+                tar.members = []  # type: ignore[attr-defined]
     except tarfile.TarError:
         pass
     return layer

@@ -123,7 +123,9 @@ let
 
     inherit override;
 
-    examples = import ../examples { callPackage = lib.callPackageWith (pkgs // { inherit dockerTools; }); };
+    examples = import ../examples {
+      callPackage = lib.callPackageWith (pkgs // { inherit dockerTools; });
+    };
   };
 in
 dockerTools

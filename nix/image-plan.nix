@@ -1,4 +1,4 @@
-# The plan of an image, in derivations of which each is built again only where what it needs changes.
+# The plan of an image, in several derivations. Each is built again only if what it needs changes.
 {
   lib,
   build,
@@ -46,9 +46,9 @@ in
       text = builtins.toJSON config;
     in
     writeText "${name}-config-references" (
-      builtins.appendContext (lib.concatStringsSep "\n" (lib.unique (lib.sort builtins.lessThan (hashes text)))) (
-        builtins.getContext text
-      )
+      builtins.appendContext (lib.concatStringsSep "\n" (
+        lib.unique (lib.sort builtins.lessThan (hashes text))
+      )) (builtins.getContext text)
     );
 
   # plan :: { name, where, tag, … } -> derivation

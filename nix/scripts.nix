@@ -1,4 +1,4 @@
-# What builders need that run the user's scripts: a shell with the standard environment, and fakeroot.
+# What builders need to run the user's scripts: a shell with the standard environment, and fakeroot.
 {
   lib,
   build,

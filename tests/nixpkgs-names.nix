@@ -10,12 +10,16 @@
     "coreutils"
     "cowsay"
     "fakeNss"
+    "glibc"
     "go"
     "hello"
     "lib"
+    "libdeflate"
+    "mkShell"
     "nginx"
     "nix"
     "nixfmt-rfc-style"
+    "python3"
     "redis"
     "runCommand"
     "runtimeShell"
@@ -25,6 +29,19 @@
     "writeText"
     "writeTextDir"
     "writeTextFile"
+  ];
+  # What the flake's devShell has of the package set, where that has it.
+  devShell = [
+    "fakeroot"
+    "git"
+    "nix"
+    "podman"
+    "rsync"
+    "ruff"
+    "shellcheck"
+    "skopeo"
+    "umoci"
+    "zstd"
   ];
   buildPackages = [
     "bash"

@@ -47,7 +47,9 @@ in
         else if levels == null then
           throw "${where}: compressionLevel must be null where compressor is \"${compressor}\""
         else if
-          lib.isInt compressionLevel && compressionLevel >= levels.least && compressionLevel <= levels.most
+          lib.isInt compressionLevel
+          && compressionLevel >= levels.least
+          && compressionLevel <= levels.most
         then
           compressionLevel
         else

@@ -1,7 +1,7 @@
 # An image that a function takes: an archive, or a script that streams one.
 { lib, storePaths }:
 # imageFile :: what -> derivation or path or string -> { path; isProgram; }
-# `what` begins errors: where, and the attribute. Whether it is a script at all is seen in the build.
+# `what` begins errors: where, and the attribute. Whether it is a script is seen in the build.
 what: image:
 if storePaths.isStorePath image then
   {

@@ -47,5 +47,8 @@ rec {
   # The hash in an output path, known without building it.
   tagOf =
     derivation:
-    lib.head (lib.splitString "-" (baseNameOf (builtins.unsafeDiscardStringContext derivation.outPath)));
+    let
+      path = builtins.unsafeDiscardStringContext derivation.outPath;
+    in
+    lib.head (lib.splitString "-" (baseNameOf path));
 }

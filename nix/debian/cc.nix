@@ -26,6 +26,7 @@ let
     "-Wl,-rpath,${glibc}/lib/${triple}"
     "-Wl,-rpath,${libgcc-s1}/lib/${triple}"
   ];
+  compiler = "${gcc-unwrapped}/bin/${triple}-gcc-12";
 in
 runCommand "gcc-wrapper-${gcc-unwrapped.version}"
   {
@@ -41,7 +42,7 @@ runCommand "gcc-wrapper-${gcc-unwrapped.version}"
     for argument; do
       case $argument in -c | -S | -E | -M | -MM | -static) link=''${link%% -Wl*}; esac
     done
-    exec ${gcc-unwrapped}/bin/${triple}-gcc-12 ${flags} ''${NIX_CFLAGS_COMPILE-} "$@" $link ''${NIX_LDFLAGS-}
+    exec ${compiler} ${flags} ''${NIX_CFLAGS_COMPILE-} "$@" $link ''${NIX_LDFLAGS-}
     END
     chmod +x $out/bin/gcc
     ln -s gcc $out/bin/cc

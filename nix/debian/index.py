@@ -259,9 +259,9 @@ def read_deb(path: str, offer: dict[str, str]) -> Facts:
         for name, directory in facts.provides.items()
         if ".so" in name and directory.startswith("lib")
     }
-    own = set(facts.files)
+    files = set(facts.files)
     facts.links = {
-        path: target for path, target in facts.links.items() if resolved(path, target) not in own
+        path: target for path, target in facts.links.items() if resolved(path, target) not in files
     }
     return facts
 
@@ -281,9 +281,9 @@ def dynamic_names(content: bytes) -> tuple[str | None, set[str]]:
             if isinstance(segment, DynamicSegment):
                 for tag in segment.iter_tags():
                     if tag.entry.d_tag == "DT_NEEDED":
-                        needs.add(tag.needed)
+                        needs.add(tag.needed)  # type: ignore[attr-defined]
                     elif tag.entry.d_tag == "DT_SONAME":
-                        soname = tag.soname
+                        soname = tag.soname  # type: ignore[attr-defined]
     except ELFError:
         pass
     return soname, needs
@@ -513,7 +513,7 @@ def components(references: dict[str, list[str]]) -> dict[str, str]:
             elif other not in leader:
                 low[name] = min(low[name], index[other])
         if low[name] == index[name]:
-            members = []
+            members: list[str] = []
             while not members or members[-1] != name:
                 members.append(stack.pop())
             for member in members:

@@ -230,15 +230,31 @@ let
         text;
     escapeShellArgs = lib.concatMapStringsSep " " lib.escapeShellArg;
     toShellVar = name: value: "${name}=${lib.escapeShellArg value}";
-    makeSearchPath = directory: packages: builtins.concatStringsSep ":" (map (p: "${p}/${directory}") (filter (p: p != null) packages));
-    makeSearchPathOutput = output: directory: packages: lib.makeSearchPath directory (map (lib.getOutput output) packages);
+    makeSearchPath =
+      directory: packages:
+      builtins.concatStringsSep ":" (
+        map (package: "${package}/${directory}") (filter (package: package != null) packages)
+      );
+    makeSearchPathOutput =
+      output: directory: packages:
+      lib.makeSearchPath directory (map (lib.getOutput output) packages);
     makeBinPath = lib.makeSearchPathOutput "bin" "bin";
     makeLibraryPath = lib.makeSearchPathOutput "lib" "lib";
     versionOlder = a: b: builtins.compareVersions b a == 1;
     versionAtLeast = a: b: !lib.versionOlder a b;
     fileContents = path: lib.removeSuffix "\n" (builtins.readFile path);
-    getName = value: if isString value then (builtins.parseDrvName value).name else value.pname or (builtins.parseDrvName value.name).name;
-    getVersion = value: if isString value then (builtins.parseDrvName value).version else value.version or (builtins.parseDrvName value.name).version;
+    getName =
+      value:
+      if isString value then
+        (builtins.parseDrvName value).name
+      else
+        value.pname or (builtins.parseDrvName value.name).name;
+    getVersion =
+      value:
+      if isString value then
+        (builtins.parseDrvName value).version
+      else
+        value.version or (builtins.parseDrvName value.name).version;
     isStorePath =
       value:
       (isString value || builtins.isPath value || value ? outPath)
@@ -298,7 +314,8 @@ let
       else
         default;
     hasAttrByPath =
-      path: set: path == [ ] || (set ? ${head path} && lib.hasAttrByPath (tail path) set.${head path});
+      path: set:
+      path == [ ] || (set ? ${head path} && lib.hasAttrByPath (tail path) set.${head path});
     getAttrFromPath = path: lib.attrByPath path (throw "no attribute ${builtins.concatStringsSep "." path}");
     attrVals = names: set: map (name: set.${name}) names;
     getAttrs = names: set: lib.genAttrs names (name: set.${name});
@@ -310,7 +327,10 @@ let
       a
       // builtins.mapAttrs (
         name: value:
-        if isAttrs value && isAttrs (a.${name} or null) then lib.recursiveUpdate a.${name} value else value
+        if isAttrs value && isAttrs (a.${name} or null) then
+          lib.recursiveUpdate a.${name} value
+        else
+          value
       ) b;
     isDerivation = value: value.type or null == "derivation";
     getOutput = output: package: package.${output} or package.out or package;
@@ -328,9 +348,14 @@ let
         originalArguments:
         let
           result = f originalArguments;
-          with' = new: originalArguments // (if lib.isFunction new then new originalArguments else new);
+          with' =
+            new: originalArguments // (if lib.isFunction new then new originalArguments else new);
           override = lib.mirrorFunctionArgs f (new: lib.makeOverridable f (with' new));
-          again = g: lib.makeOverridable (lib.mirrorFunctionArgs f (arguments: g (f arguments))) originalArguments;
+          again =
+            g:
+            lib.makeOverridable (lib.mirrorFunctionArgs f (
+              arguments: g (f arguments)
+            )) originalArguments;
         in
         if isAttrs result then
           result
@@ -351,7 +376,9 @@ let
       let
         made = derivation (package.drvAttrs // change package);
       in
-      lib.extendDerivation true (package.passthru or { } // lib.optionalAttrs (package ? meta) { inherit (package) meta; }) made;
+      lib.extendDerivation true (
+        package.passthru or { } // lib.optionalAttrs (package ? meta) { inherit (package) meta; }
+      ) made;
     extendDerivation =
       condition: passthru: package:
       assert condition;

@@ -15,7 +15,9 @@ let
     list:
     lib.unique (
       lib.concatMap (
-        package: [ package ] ++ withDependencies (map (name: packages.${name}) (package.unit.pythonDeps or [ ]))
+        package:
+        [ package ]
+        ++ withDependencies (map (name: packages.${name}) (package.unit.pythonDeps or [ ]))
       ) list
     );
 
@@ -28,6 +30,7 @@ let
     choose:
     let
       chosen = withDependencies (choose named);
+      home = "${python}/bin";
     in
     runCommand "python3-${python.version}-env"
       {
@@ -37,7 +40,7 @@ let
       ''
         mkdir -p $out/bin $out/libexec/bin $out/libexec/${sitePackages}
         ln -s ${python}/bin/python${pythonVersion} $out/libexec/bin/python3
-        printf 'home = %s\ninclude-system-site-packages = false\n' ${python}/bin > $out/libexec/pyvenv.cfg
+        printf 'home = %s\ninclude-system-site-packages = false\n' ${home} > $out/libexec/pyvenv.cfg
         for package in $chosen; do
           for entry in $package/lib/python3/dist-packages/*; do
             ln -s "$entry" $out/libexec/${sitePackages}/

@@ -214,6 +214,22 @@ in
         ln -s ${lib.escapeShellArg "${entry.path}"} ${lib.escapeShellArg entry.name}
       '') list
     );
+  mkShell =
+    {
+      packages ? [ ],
+      ...
+    }@args:
+    stdenv.mkDerivation (
+      {
+        name = "nix-shell";
+        preferLocalBuild = true;
+        buildCommand = "export > $out";
+      }
+      // removeAttrs args [ "packages" ]
+      // {
+        nativeBuildInputs = packages ++ args.nativeBuildInputs or [ ];
+      }
+    );
   emptyFile = runCommand "empty-file" { } "touch $out";
   emptyDirectory = runCommand "empty-directory" { } "mkdir $out";
 }

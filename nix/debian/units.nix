@@ -151,10 +151,12 @@ let
           loader =
             if name == "glibc" then "" else "${units.glibc}/lib/${platform.triple}/${platform.loader}";
           interpreters =
-            lib.optionalAttrs (unit.shell or true && name != "bash" && unit ? debs && unit.table or false) {
-              sh = "${units.bash}/bin/bash";
-              bash = "${units.bash}/bin/bash";
-            }
+            lib.optionalAttrs
+              (unit.shell or true && name != "bash" && unit ? debs && unit.table or false)
+              {
+                sh = "${units.bash}/bin/bash";
+                bash = "${units.bash}/bin/bash";
+              }
             // lib.optionalAttrs (unit.perl or false) { perl = "${units.perl}/bin/perl"; };
           outputChecks.out.disallowedReferences = [ bootstrap ];
         };

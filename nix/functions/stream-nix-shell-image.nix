@@ -69,7 +69,9 @@ arguments.strict "streamNixShellImage" (
         drv;
 
     # Nix puts the outputs' paths in place of these, in every derivation its own.
-    ownPaths = lib.replaceStrings (map placeholder (lib.attrNames outputs)) (lib.attrValues outputs);
+    ownPaths = lib.replaceStrings (map placeholder (lib.attrNames outputs)) (
+      lib.attrValues outputs
+    );
 
     attributes = removeAttrs checked.drvAttrs [
       "args"

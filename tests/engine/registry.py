@@ -5,7 +5,6 @@ import hashlib
 import http.client
 import io
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -20,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from tests.engine.engines import skopeo_copy
 
@@ -54,7 +54,7 @@ class Registry:
         """Return the name under which an image of `repository` is pulled."""
         return f"{self.address}/{repository}"
 
-    def push(self, archive: os.PathLike[str], repository: str, tag: str, *options: str) -> str:
+    def push(self, archive: pathlib.Path, repository: str, tag: str, *options: str) -> str:
         """Push a docker-archive, and return the digest of its manifest."""
         digest = archive.parent / f"{tag}.digest"
         skopeo_copy(
@@ -71,7 +71,7 @@ class Registry:
 
         `platforms` are their digests by "os/architecture" or "os/architecture/variant".
         """
-        entries = []
+        entries: list[dict[str, Any]] = []
         for platform, digest in platforms.items():
             system, architecture, *variant = platform.split("/")
             data, kind = self._manifest(repository, digest)
@@ -84,14 +84,11 @@ class Registry:
                     | ({"variant": variant[0]} if variant else {}),
                 }
             )
-        index = {
-            "schemaVersion": 2,
-            "mediaType": INDEX_TYPES[entries[0]["mediaType"]],
-            "manifests": entries,
-        }
+        media_type = INDEX_TYPES[entries[0]["mediaType"]]
+        index = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries}
         data = json.dumps(index).encode()
         url = f"http://{self.name('v2/' + repository)}/manifests/{tag}"
-        headers = {"Content-Type": index["mediaType"]}
+        headers = {"Content-Type": media_type}
         request = urllib.request.Request(url, data=data, method="PUT", headers=headers)
         with urllib.request.urlopen(request):
             return f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -119,7 +116,7 @@ def registry(
     """
     directory.mkdir()
     configuration, log = directory / "config.json", directory / "log"
-    settings = {
+    settings: dict[str, Any] = {
         "version": 0.1,
         "storage": {"filesystem": {"rootdirectory": f"{directory}/data"}},
         "http": {"addr": "127.0.0.1:0"},
@@ -171,7 +168,7 @@ def self_signed(directory: pathlib.Path) -> Certificate:
         *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
         *("-noenc", "-days", "3650", "-subj", "/CN=tests"),
         *("-addext", "subjectAltName=IP:127.0.0.1"),
-        *("-out", made.certificate, "-keyout", made.key),
+        *("-out", str(made.certificate), "-keyout", str(made.key)),
     ]
     subprocess.run(command, check=True, capture_output=True)
     return made

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -69,7 +70,7 @@ def built_layer(expression: str) -> pathlib.Path:
     return layer.resolve(strict=True).parent
 
 
-def evaluate(expression: str) -> object:
+def evaluate(expression: str) -> Any:
     """Evaluate a Nix expression to JSON."""
     result = nix("nix-instantiate", "--eval", "--strict", "--json", "-E", PREAMBLE + expression)
     return json.loads(result.stdout)

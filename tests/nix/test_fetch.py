@@ -27,12 +27,12 @@ def start(tmp_path):
     (tmp_path / "packages.nix").write_text(PACKAGES)
     cache = tmp_path / "cache"
     cache.mkdir()
-    command = ["/usr/bin/python3", "-B", REPOSITORY / "nix/debian/index.py"]
+    command = ["/usr/bin/python3", "-B", str(REPOSITORY / "nix/debian/index.py")]
     running = []
 
     def start():
         process = subprocess.Popen(
-            [*command, cache, tmp_path / "packages.nix", "base"],
+            [*command, str(cache), str(tmp_path / "packages.nix"), "base"],
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -40,7 +40,7 @@ def start(tmp_path):
         running.append(process)
         return process
 
-    start.cache = cache
+    start.cache = cache  # type: ignore[attr-defined]
     yield start
     for process in running:
         if process.poll() is None:

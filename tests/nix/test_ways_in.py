@@ -85,8 +85,9 @@ def flake(command, checkout, *more):
 
 def test_the_flake_shows_what_it_has(checkout):
     shown = json.loads(flake("show", checkout, "--json"))
-    assert set(shown) >= {"overlays", "packages", "apps", "checks", "templates"}
-    for kind in ("packages", "apps", "checks"):
+    kinds = {"packages", "apps", "checks", "devShells"}
+    assert set(shown) >= kinds | {"overlays", "templates"}
+    for kind in kinds:
         assert set(shown[kind]) == {"x86_64-linux", "aarch64-linux"}
     assert {"hello", "redis", "default"} <= set(shown["packages"]["x86_64-linux"])
     assert "hello-stream" in shown["apps"]["x86_64-linux"]
@@ -165,9 +166,18 @@ def used():
     names |= set(inherited.split()) - {"lib"}
     return {
         "pkgs": names - {"pkgs"},
+        "devShell": dev_shell(),
         "buildPackages": set(re.findall(r"\bbuildPackages\.([A-Za-z][\w-]*)", code)),
         "lib": set(re.findall(r"(?<![\w./-])lib\.([A-Za-z]\w*(?:\.[A-Za-z]\w*)?)", code)),
     }
+
+
+def dev_shell():
+    """The programs of the flake's devShell: named as strings, since nix/debian lacks some."""
+    (listed,) = re.findall(
+        r"^      programs = \[(.*?)\];", (REPOSITORY / "flake.nix").read_text(), re.M | re.S
+    )
+    return set(re.findall(r'"([^"]+)"', listed))
 
 
 def nix_default():
@@ -186,6 +196,16 @@ def test_names_that_are_listed_exist_here(kind):
         found = evaluate(f"lib.hasAttrByPath [ {path} ] {scope}")
         # The formatter of nixpkgs' own is the one thing that Debian has no package of.
         assert found or name == "nixfmt-rfc-style", name
+
+
+def test_the_dev_shell_has_the_python_packages_and_programs_that_are_here(checkout):
+    shell = f"path:{checkout}#devShells.x86_64-linux.default"
+    show = "shell: map (input: input.name) shell.nativeBuildInputs"
+    shown = nix("nix", "eval", "--json", shell, "--apply", show, *STAND_IN).stdout
+    names = json.loads(shown)
+    assert [name for name in names if name.startswith("python3-")]
+    for program in ("skopeo", "zstd", "rsync"):
+        assert [name for name in names if name.startswith(f"{program}-")], program
 
 
 def test_errors_of_nix_are_seen():

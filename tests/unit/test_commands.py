@@ -1,13 +1,15 @@
-"""The commands' own words: what they refuse, and the table that an image is shown as."""
+"""The commands' own words: what they refuse or miss, and the table that an image is shown as."""
 
 import bz2
 import gzip
 import io
 import json
 import lzma
+import os
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,12 +20,13 @@ import zstandard
 REPOSITORY = pathlib.Path(__file__).parents[2]
 
 
-def command(*words):
+def command(*words, environment=None):
     return subprocess.run(
         [REPOSITORY / words[0], *words[1:]],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
+        env=environment,
     )
 
 
@@ -43,7 +46,7 @@ def tar(members):
 
 def store_layer(*names):
     """Return a layer with a directory and a file in it for each store path."""
-    members = {"/nix/": None, "/nix/store/": None}
+    members: dict[str, bytes | None] = {"/nix/": None, "/nix/store/": None}
     for name in names:
         members[f"/nix/store/{'a' * 32}-{name}/"] = None
         members[f"/nix/store/{'a' * 32}-{name}/file"] = b"content"
@@ -178,3 +181,71 @@ def test_every_example_is_listed_with_what_it_shows():
     listed = re.findall(r"^  (\S+) +(\S.*)$", command("examples/run").stdout, re.MULTILINE)
     files = {path.stem for path in (REPOSITORY / "examples").glob("*.nix")} - {"default"}
     assert {name for name, _ in listed} == files
+
+
+TOOLS = ["bash", "dirname", "realpath", "mktemp", "awk", "sort", "xargs", "chmod", "rm", "sed"]
+"""What the commands use before they look for anything else."""
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Run a command on a machine that has `TOOLS`, the programs that are named, and no apt-get."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+
+    def run(*words, programs=()):
+        for program in (*TOOLS, *programs):
+            path = sys.executable if program == "python3" else shutil.which(program)
+            # A link may be of a program that goes by its name.
+            (directory / program).write_text(f'#!/bin/sh\nexec {path} "$@"\n')
+            (directory / program).chmod(0o755)
+        environment = {"PATH": str(directory), "HOME": str(tmp_path)}
+        return command(*words, environment=environment)
+
+    return run
+
+
+def test_without_apt_all_that_is_missing_is_named_with_the_way_to_get_it(bare):
+    result = bare("tests/run", "unit")
+    refused(result, "lacks Python 3.11 or newer with its module venv, gcc that links statically,")
+    assert "libdeflate.so.0, rsync, zstd, and apt-get" in result.stderr
+    assert "enter 'nix develop', and run again" in result.stderr
+    assert "==" not in result.stdout
+
+
+def test_without_apt_only_what_is_missing_is_named(bare):
+    result = bare("tests/run", "lint", programs=["python3"])
+    refused(result, "this machine lacks shellcheck, nix-build, and apt-get")
+
+
+@pytest.mark.parametrize("parts", [["nix"], ["engine"], []])
+def test_parts_that_need_apt_say_so_before_anything_runs(bare, parts):
+    result = bare("tests/run", *parts)
+    refused(result, "the parts nix and engine build from nix/debian, which needs apt-get")
+    assert "run 'tests/run lint unit' here" in result.stderr
+    assert not result.stdout
+
+
+def test_a_nix_shell_that_has_all_packages_needs_no_environment_of_pip(tmp_path):
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    script = f"repository={REPOSITORY}; . {REPOSITORY}/examples/setup.sh; get_python test"
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "LONGSHORE_CACHE": str(tmp_path / "cache"),
+        "IN_NIX_SHELL": "impure",
+    }
+    found = subprocess.run(
+        ["bash", "-euc", f'{script}; echo "$python"'],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert found.stdout == f"{python}\n"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_example_without_nix_and_apt_says_what_to_install(bare):
+    result = bare("examples/run", "hello", programs=["grep", "python3"])
+    refused(result, "this machine lacks nix-build, and apt-get")

@@ -82,7 +82,7 @@ def arguments_of_derivations():
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and node.name.endswith("Arguments")
         for field in node.body
-        if isinstance(field, ast.AnnAssign)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
     }
 
 
@@ -130,8 +130,9 @@ def literals(tree):
         for part in node.values[1:]
     }
     for node in ast.walk(tree):
-        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if is_text and id(node) not in explaining:
+        if id(node) in explaining or not isinstance(node, ast.Constant):
+            continue
+        if isinstance(node.value, str):
             yield node.lineno, node.value, id(node) not in behind
 
 
@@ -286,7 +287,7 @@ def defined(tree):
             yield node.name
         elif isinstance(node, ast.Assign):
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-        elif isinstance(node, ast.AnnAssign):
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             yield node.target.id
 
 

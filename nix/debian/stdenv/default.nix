@@ -24,7 +24,8 @@ let
   mkDerivation =
     stdenv: argument:
     let
-      attributes = if lib.isFunction argument then lib.fix (self: argument (self // made)) else argument;
+      attributes =
+        if lib.isFunction argument then lib.fix (self: argument (self // made)) else argument;
       made = make stdenv argument attributes;
     in
     made;
@@ -55,7 +56,10 @@ let
           ++ lib.optional (!structured) "__structuredAttrs"
         )
         // lib.genAttrs dependencies (
-          name: map (input: lib.getDev input) (lib.filter (input: input != null) (lib.flatten (attributes.${name} or [ ])))
+          name:
+          map (input: lib.getDev input) (
+            lib.filter (input: input != null) (lib.flatten (attributes.${name} or [ ]))
+          )
         )
         // (if structured then { env = environment; } else environment);
       made = derivation (

@@ -119,7 +119,7 @@ def test_an_error_stays(name):
         with pytest.raises(UserError) as caught:
             while stream.read(1 << 20):
                 pass
-        assert stream.error is caught.value
+        assert stream.error is caught.value  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", REAL)

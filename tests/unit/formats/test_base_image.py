@@ -167,7 +167,7 @@ def test_a_layer_that_comes_again_as_a_link_is_one_member(read, kind):
 
 def test_a_layer_is_hashed_once_however_often_it_comes(read, monkeypatch):
     hashed = []
-    digest_layer = files.digest_layer
+    digest_layer = files.digest_layer  # type: ignore[attr-defined]
     monkeypatch.setattr(
         files,
         "digest_layer",

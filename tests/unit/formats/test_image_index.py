@@ -13,7 +13,7 @@ def index(*platforms):
     manifests = []
     for number, platform in enumerate(platforms):
         names = ("os", "architecture", "variant")
-        entry = {"digest": f"sha256:{number:064}"}
+        entry: dict[str, object] = {"digest": f"sha256:{number:064}"}
         if platform:
             entry["platform"] = dict(zip(names, platform.split("/"), strict=False))
         manifests.append(entry)

@@ -3,6 +3,7 @@
 import json
 import tarfile
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from builders.image.platform import Platform
 from builders.layers.tar_with_closure import Closure
 
 DIGESTS = [f"sha256:{digit * 64}" for digit in "0123456789"]
-OWNER = {"uid": 0, "gid": 5, "uname": "root", "gname": "wheel"}
+OWNER: dict[str, Any] = {"uid": 0, "gid": 5, "uname": "root", "gname": "wheel"}
 
 BASE = BaseLayer(
     archive="/images/base.tar",

@@ -151,7 +151,7 @@ def test_who_is_waited_for_gets_less_to_write(ready):
 
     helpers = Helpers(1, stamp=STAMP)
     for _ in range(100):
-        helpers._balance([Helper()])
+        helpers._balance([Helper()])  # type: ignore[list-item]
     assert helpers._own == (helpers_module._LEAST_OWN if ready else helpers_module._BATCH)
 
 

@@ -55,7 +55,7 @@ def by_tarfile(paths, stamp, store_dir):
                 if not top.is_symlink()
             ]
             for file in sorted([top, *below]):
-                archive.inodes = {}  # no hard links
+                archive.inodes = {}  # type: ignore[attr-defined]  # no hard links
                 info = archive.gettarinfo(file)
                 info.name = str(file)
                 if info.isreg():

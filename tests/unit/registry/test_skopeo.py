@@ -27,6 +27,7 @@ def fake_skopeo(tmp_path):
 
     def make(failures, message):
         program, log, out = tmp_path / "skopeo", tmp_path / "log", tmp_path / "out"
+        said = io.BytesIO()
         program.write_text(FAKE.format(log=log, out=out, failures=failures, message=message))
         program.chmod(0o755)
         skopeo = Skopeo(
@@ -34,14 +35,14 @@ def fake_skopeo(tmp_path):
             environment={"PATH": "/usr/bin:/bin"},
             directory=str(tmp_path),
             tls_verify=True,
-            output=io.BytesIO(),
+            output=said,
             pauses=(0.01, 0.02),
         )
 
         def copy():
             image = RemoteImage("app", "v1")
             skopeo.copy(image, str(out), name="app:v1", os_name="linux", architecture="amd64")
-            assert skopeo.output.getvalue() == b"copied\n"
+            assert said.getvalue() == b"copied\n"
 
         return copy, log, out
 

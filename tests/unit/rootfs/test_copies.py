@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def listing(root):
     return found
 
 
-TREES = [
+TREES: list[dict[str, Any]] = [
     {"a": "a", "d/b": "b", "d/e/f": "f", "link": ("d",), "file-link": ("a",), "dangling": ("no",)},
     {"d/b": "other", "d/new": "new", "link/more": "more", "empty": None},
     {"a": ("d",), "plain": "x" * 1000},
