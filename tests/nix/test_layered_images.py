@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import json
 import sqlite3
 import subprocess
 import sys
