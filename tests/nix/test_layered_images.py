@@ -221,6 +221,8 @@ def test_layering_by_size_keeps_what_large_paths_need_together():
 
 BEGIN = "error: in docker image app:"
 """How errors begin, at evaluation and in builds."""
+
+
 def layering(expression, docker_tools="dockerTools"):
     return evaluate(f"({docker_tools}.{expression}).layers.arguments.layering")
 
