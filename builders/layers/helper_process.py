@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import struct
+from collections import deque
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
@@ -50,14 +51,19 @@ class HelperProcess:
         os.close(output)
         self._poll = select.poll()
         self._poll.register(self._output, select.POLLIN)
+        # A helper that waits for its output to be read takes no job: nobody may wait for that.
+        os.set_blocking(self._jobs, False)
+        self._room = select.poll()
+        self._room.register(self._jobs, select.POLLOUT)
+        self._unsent: deque[memoryview] = deque()
+        self._batches = 0
 
     def give(self, batch: list[Group]) -> None:
         """Have the helper write `batch`; it may have two of them at once."""
         data = marshal.dumps([(group.prefix, group.names, group.regular) for group in batch])
-        try:
-            _send(self._jobs, _DATA, data)
-        except BrokenPipeError:
-            _killed()
+        self._unsent.append(memoryview(_HEADER.pack(_DATA, len(data)) + data))
+        self._batches += 1
+        self._send_jobs(most=self._batches)
 
     def is_ready(self) -> bool:
         """Whether there is something to collect already."""
@@ -66,12 +72,15 @@ class HelperProcess:
     def collect(self, sink: FileSink | HashSink) -> int:
         """Write the next batch to `sink`; return its size in bytes."""
         sink.flush()
+        # Of the batches before, all is read: the helper waits for this one and takes it.
+        self._send_jobs(most=self._batches - 1)
         before = sink.written
         while True:
             kind, size = _HEADER.unpack(self._read(_HEADER.size))
             if kind == _END:
                 if self._memory:
                     self._memory.next_batch()
+                self._batches -= 1
                 return sink.written - before
             if kind == _SHARED and self._memory and isinstance(sink, HashSink):
                 sink.write(self._memory.get(size))
@@ -95,6 +104,24 @@ class HelperProcess:
         """Wait until the helper is gone."""
         self.close()
         os.waitpid(self._process, 0)
+
+    def _send_jobs(self, *, most: int) -> None:
+        """Send what the helper has room for; wait where more than `most` batches are unsent."""
+        while self._unsent:
+            data = self._unsent[0]
+            try:
+                count = os.write(self._jobs, data)
+            except BlockingIOError:
+                if len(self._unsent) <= most:
+                    return
+                self._room.poll()
+            except BrokenPipeError:
+                _killed()
+            else:
+                if count == len(data):
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = data[count:]
 
     def _read(self, size: int) -> bytes:
         data = _read_all(self._output, size)

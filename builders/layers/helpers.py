@@ -25,7 +25,7 @@ _MORE: Final = 32
 _LESS: Final = 8
 """Entries less when it had not: it may be that the helpers waited."""
 _NAMES: Final = 12 << 10
-"""Bytes of names in a batch: two of them fit any pipe, so that nobody waits for each other."""
+"""Bytes of names after which a batch takes no more groups: most often, two of them fit a pipe."""
 _MOST: Final = 3
 """Helpers at most: walking the directories, one process can't keep more of them busy."""
 

@@ -1,5 +1,6 @@
 """Helper processes of a stream: the same bytes as without them, and the same errors."""
 
+import contextlib
 import hashlib
 import os
 import random
@@ -69,6 +70,22 @@ def written(tree, count, open_output=os.pipe):
     data = b"".join(parts)
     assert size == len(data)
     return data
+
+
+@contextlib.contextmanager
+def deadline(seconds):
+    """Fail where what is in the context takes longer: it waits for what never comes."""
+
+    def fail(*_):
+        raise TimeoutError(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def sockets():
@@ -176,6 +193,13 @@ def test_the_same_helpers_write_several_layers(tree, alone, tmp_path):
         sink.flush()
         assert len(helpers._helpers) == 2
     assert (tmp_path / "out").read_bytes() == 3 * alone
+
+
+def test_long_names_that_fill_the_pipes_both_ways_stop_nobody(tmp_path):
+    for number in range(1500):
+        (tmp_path / f"{number:0250}").write_bytes(bytes(5000))
+    with deadline(60):
+        assert written(tmp_path, 1) == written(tmp_path, 0)
 
 
 def test_a_small_layer_starts_no_helper(tmp_path):
