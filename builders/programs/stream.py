@@ -11,6 +11,7 @@ import os
 from builders.console.errors import die
 from builders.console.terminal import takes_output
 from builders.derivations.arguments import cores
+from builders.derivations.remedies import CHECK_STORE
 from builders.formats.image_stream import stream_image
 from builders.image.plan import plan_from_json
 
@@ -39,4 +40,4 @@ def main(arguments: list[str]) -> None:
             f"can't read the image plan {given.plan}: {error.strerror}",
             hint="build the image again",
         )
-    stream_image(plan, 1, repo_tag=given.repo_tag, jobs=cores())
+    stream_image(plan, 1, repo_tag=given.repo_tag, jobs=cores(), hint=CHECK_STORE)

@@ -38,6 +38,10 @@ class TarWriter:
         if entry.size:
             self._add_content(entry.size, content)
 
+    def count(self, size: int) -> None:
+        """Count `size` bytes, whole members, that went to the sink past this writer."""
+        self.size += size
+
     def finish(self) -> None:
         """Add the end of the archive. Nothing is added behind it."""
         end = end_of_archive(self.size)

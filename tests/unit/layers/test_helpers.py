@@ -15,10 +15,10 @@ from builders.layers import helper_process
 from builders.layers import helpers as helpers_module
 from builders.layers.helpers import Helpers
 from builders.layers.store_paths import hash_store_layer, write_store_layer
-from builders.tar.header import Stamp
+from builders.tar.header import Attributes, Owner
 from builders.tar.sinks import FileSink, HashSink
 
-STAMP = Stamp(mtime=1, uid=0, gid=0, uname="root", gname="root")
+ROOT = Attributes(Owner(0, 0, "root", "root"), mtime=1)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def written(tree, count, open_output=os.pipe):
             parts.append(data)
 
     thread = threading.Thread(target=read)
-    with Helpers(count, stamp=STAMP) as helpers:
+    with Helpers(count) as helpers:
         # Forking comes before the thread: it is the test's, and no process of Longshore has one.
         for number in range(min(count, helpers_module._MOST)):
             helpers._helper(number)
@@ -58,7 +58,7 @@ def written(tree, count, open_output=os.pipe):
             size = write_store_layer(
                 sink,
                 [str(tree)],
-                stamp=STAMP,
+                attributes=ROOT,
                 store_dir=str(tree.parent),
                 helpers=helpers,
             )
@@ -109,10 +109,10 @@ def test_a_socket_gets_the_same_bytes(tree, alone):
 @pytest.mark.parametrize("flags", [0, os.O_APPEND])
 def test_a_file_gets_the_same_bytes(tree, alone, tmp_path, flags):
     output = os.open(tmp_path / "out", os.O_CREAT | os.O_WRONLY | flags)
-    with Helpers(2, stamp=STAMP) as helpers:
+    with Helpers(2) as helpers:
         sink = FileSink(output)
         write_store_layer(
-            sink, [str(tree)], stamp=STAMP, store_dir=str(tree.parent), helpers=helpers
+            sink, [str(tree)], attributes=ROOT, store_dir=str(tree.parent), helpers=helpers
         )
         sink.flush()
     os.close(output)
@@ -134,7 +134,7 @@ def test_a_hash_of_the_same_bytes_comes_with_helpers(tree, alone, monkeypatch, a
         Helpers, "_helper", lambda self, number: started.append(number) or helper(self, number)
     )
     digest, size = hash_store_layer(
-        [str(tree)], stamp=STAMP, store_dir=str(tree.parent), ahead=ahead, helpers=2
+        [str(tree)], attributes=ROOT, store_dir=str(tree.parent), ahead=ahead, helpers=2
     )
     assert (digest, size) == (hashlib.sha256(alone).hexdigest(), len(alone))
     assert {0, 1} <= set(started)
@@ -144,7 +144,7 @@ def test_a_hash_of_the_same_bytes_comes_with_helpers(tree, alone, monkeypatch, a
 def test_what_has_no_room_in_shared_memory_is_hashed_too(tree, alone, monkeypatch, slot):
     monkeypatch.setattr(helper_process, "_SLOT", slot)
     digest, size = hash_store_layer(
-        [str(tree)], stamp=STAMP, store_dir=str(tree.parent), ahead=0, helpers=2
+        [str(tree)], attributes=ROOT, store_dir=str(tree.parent), ahead=0, helpers=2
     )
     assert (digest, size) == (hashlib.sha256(alone).hexdigest(), len(alone))
 
@@ -156,7 +156,7 @@ def test_an_error_of_a_helper_that_shares_memory_is_raised(tmp_path):
         bad.bind(str(tmp_path / f"{helpers_module._OWN_BATCH + 50:04}a"))
         with pytest.raises(UserError, match="0210a is a socket, which no layer can hold"):
             hash_store_layer(
-                [str(tmp_path)], stamp=STAMP, store_dir=str(tmp_path.parent), helpers=1
+                [str(tmp_path)], attributes=ROOT, store_dir=str(tmp_path.parent), helpers=1
             )
 
 
@@ -166,7 +166,7 @@ def test_who_is_waited_for_gets_less_to_write(ready):
         def is_ready(self):
             return ready
 
-    helpers = Helpers(1, stamp=STAMP)
+    helpers = Helpers(1)
     for _ in range(100):
         helpers._balance([Helper()])
     assert helpers._own == (helpers_module._LEAST_OWN if ready else helpers_module._BATCH)
@@ -183,12 +183,12 @@ def test_a_hash_that_has_enough_to_do_asks_for_no_help():
 def test_the_same_helpers_write_several_layers(tree, alone, tmp_path):
     with (
         open(tmp_path / "out", "wb", buffering=0) as output,
-        Helpers(2, stamp=STAMP) as helpers,
+        Helpers(2) as helpers,
     ):
         sink = FileSink(output.fileno())
         for _ in range(3):
             write_store_layer(
-                sink, [str(tree)], stamp=STAMP, store_dir=str(tree.parent), helpers=helpers
+                sink, [str(tree)], attributes=ROOT, store_dir=str(tree.parent), helpers=helpers
             )
         sink.flush()
         assert len(helpers._helpers) == 2
@@ -204,10 +204,10 @@ def test_long_names_that_fill_the_pipes_both_ways_stop_nobody(tmp_path):
 
 def test_a_small_layer_starts_no_helper(tmp_path):
     (tmp_path / "file").write_text("x")
-    with open(os.devnull, "wb") as output, Helpers(3, stamp=STAMP) as helpers:
+    with open(os.devnull, "wb") as output, Helpers(3) as helpers:
         sink = FileSink(output.fileno())
         write_store_layer(
-            sink, [str(tmp_path)], stamp=STAMP, store_dir=str(tmp_path.parent), helpers=helpers
+            sink, [str(tmp_path)], attributes=ROOT, store_dir=str(tmp_path.parent), helpers=helpers
         )
         assert not helpers._helpers
 
@@ -215,7 +215,7 @@ def test_a_small_layer_starts_no_helper(tmp_path):
 def test_an_error_of_a_helper_is_raised(tmp_path):
     for number in range(1000):
         (tmp_path / f"{number:04}").write_text("x")
-    with open(os.devnull, "wb") as output, Helpers(1, stamp=STAMP) as helpers:
+    with open(os.devnull, "wb") as output, Helpers(1) as helpers:
         sink = FileSink(output.fileno())
         with socket.socket(socket.AF_UNIX) as bad:
             bad.bind(str(tmp_path / f"{helpers_module._OWN_BATCH + 50:04}a"))
@@ -223,7 +223,7 @@ def test_an_error_of_a_helper_is_raised(tmp_path):
                 write_store_layer(
                     sink,
                     [str(tmp_path)],
-                    stamp=STAMP,
+                    attributes=ROOT,
                     store_dir=str(tmp_path.parent),
                     helpers=helpers,
                 )
@@ -231,17 +231,17 @@ def test_an_error_of_a_helper_is_raised(tmp_path):
 
 
 def test_a_helper_that_was_killed_is_an_error(tree):
-    with open(os.devnull, "wb") as output, Helpers(1, stamp=STAMP) as helpers:
+    with open(os.devnull, "wb") as output, Helpers(1) as helpers:
         os.kill(helpers._helper(0)._process, signal.SIGKILL)
         sink = FileSink(output.fileno())
         with pytest.raises(UserError, match="a helper process was killed"):
             write_store_layer(
-                sink, [str(tree)], stamp=STAMP, store_dir=str(tree.parent), helpers=helpers
+                sink, [str(tree)], attributes=ROOT, store_dir=str(tree.parent), helpers=helpers
             )
 
 
 def test_helpers_end_with_the_stream(tree):
-    with Helpers(3, stamp=STAMP) as helpers:
+    with Helpers(3) as helpers:
         processes = [helpers._helper(number)._process for number in range(3)]
     for process in processes:
         with pytest.raises(ChildProcessError):
