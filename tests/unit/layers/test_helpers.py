@@ -1,6 +1,5 @@
 """Helper processes of a stream: the same bytes as without them, and the same errors."""
 
-import contextlib
 import hashlib
 import os
 import random
@@ -16,7 +15,8 @@ from builders.layers import helpers as helpers_module
 from builders.layers.helpers import Helpers
 from builders.layers.store_paths import hash_store_layer, write_store_layer
 from builders.tar.header import Attributes, Owner
-from builders.tar.sinks import FileSink, HashSink
+from builders.tar.sinks import FileSink, HashSink, Sink
+from tests.unit.support import deadline
 
 ROOT = Attributes(Owner(0, 0, "root", "root"), mtime=1)
 
@@ -70,22 +70,6 @@ def written(tree, count, open_output=os.pipe):
     data = b"".join(parts)
     assert size == len(data)
     return data
-
-
-@contextlib.contextmanager
-def deadline(seconds):
-    """Fail where what is in the context takes longer: it waits for what never comes."""
-
-    def fail(*_):
-        raise TimeoutError(f"not done after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def sockets():
@@ -210,6 +194,92 @@ def test_a_small_layer_starts_no_helper(tmp_path):
             sink, [str(tmp_path)], attributes=ROOT, store_dir=str(tmp_path.parent), helpers=helpers
         )
         assert not helpers._helpers
+
+
+class Parts(Sink):
+    """A sink of another kind than Longshore has, which defines no more than it has to."""
+
+    def __init__(self):
+        self.parts = []
+
+    def write(self, data):
+        assert isinstance(data, bytes)
+        self.parts.append(data)
+
+
+class PartsInMemory(Parts):
+    shares_memory = True
+
+
+class PartsAlone(Parts):
+    wants_help = False
+
+
+class PartsByOtherWays(Parts):
+    """Says for itself how files and pipes are taken."""
+
+    copy_from = 5000
+
+    def __init__(self):
+        super().__init__()
+        self.copied = self.spliced = 0
+
+    def copy(self, file, size, path, *, hint):
+        assert hint == "some hint"
+        self.copied += size
+        super().copy(file, size, path, hint=hint)
+
+    def splice(self, pipe, size):
+        self.spliced += size
+        return super().splice(pipe, size)
+
+
+@pytest.mark.parametrize(
+    ("kind", "started"), [(Parts, 2), (PartsInMemory, 2), (PartsAlone, 0), (PartsByOtherWays, 2)]
+)
+def test_a_sink_of_a_new_kind_gets_the_same_bytes_and_the_help_that_it_wants(
+    tree, alone, kind, started
+):
+    sink = kind()
+    with Helpers(2) as helpers:
+        size = write_store_layer(
+            sink,
+            [str(tree)],
+            attributes=ROOT,
+            store_dir=str(tree.parent),
+            helpers=helpers,
+            hint="some hint",
+        )
+        assert len(helpers._helpers) == started
+    assert b"".join(sink.parts) == alone
+    assert size == len(alone)
+    if kind is PartsByOtherWays:
+        files = [path for path in tree.rglob("*") if path.is_file() and not path.is_symlink()]
+        sizes = [path.stat().st_size for path in files]
+        assert sink.copied == sum(size for size in sizes if size >= 5000)
+        assert sink.spliced > 0
+
+
+def test_a_sink_has_to_say_how_it_writes():
+    class Nothing(Sink):
+        pass
+
+    with pytest.raises(TypeError, match=r"abstract method '?write"):
+        Nothing()
+
+
+def test_the_same_helpers_serve_sinks_of_all_kinds_in_turn(tree, alone, tmp_path):
+    with open(tmp_path / "out", "wb", buffering=0) as output, Helpers(2) as helpers:
+        file, hashed, memory = FileSink(output.fileno()), HashSink(ahead=0), PartsInMemory()
+        for sink in (hashed, file, memory, file, hashed):
+            write_store_layer(
+                sink, [str(tree)], attributes=ROOT, store_dir=str(tree.parent), helpers=helpers
+            )
+            sink.flush()
+        assert len(helpers._helpers) == 2
+    assert (tmp_path / "out").read_bytes() == 2 * alone
+    assert b"".join(memory.parts) == alone
+    assert hashed.digest() == hashlib.sha256(2 * alone).hexdigest()
 
 
 def test_an_error_of_a_helper_is_raised(tmp_path):

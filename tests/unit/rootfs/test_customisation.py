@@ -13,7 +13,7 @@ from builders.layers.tree import write_tree_layer
 from builders.rootfs import links
 from builders.rootfs.mountpoints import mountpoints
 from builders.tar.header import Owner
-from builders.tar.sinks import Sink
+from tests.unit.support import Collected
 
 MTIME = 315532800
 TAR = [
@@ -26,16 +26,6 @@ TAR = [
     "-cf",
     "-",
 ]
-
-
-class Collected(Sink):
-    """A sink that keeps what is written."""
-
-    def __init__(self):
-        self.data = b""
-
-    def write(self, data):
-        self.data += data
 
 
 def layer(root, **options):
