@@ -118,7 +118,8 @@ class HelperProcess:
                     return
                 self._room.poll()
             except BrokenPipeError:
-                _killed()
+                # The helper is gone; `collect` finds out why.
+                self._unsent.clear()
             else:
                 if count == len(data):
                     self._unsent.popleft()

@@ -191,3 +191,15 @@ def test_a_missing_store_path_has_the_callers_remedy(tmp_path):
         )
     assert failed.value.message == f"store path {tmp_path}/none is missing"
     assert failed.value.hint == "look there"
+
+
+def test_the_error_of_a_helper_that_is_gone_is_not_lost(root):
+    sink = Collected()
+    bad = Group(root, [b"no-such-file"], b"\1", ROOT)
+    with Helpers(1) as helpers:
+        helper = helpers._helper(0)
+        helper.give([bad], sink, hint="ask the caller")
+        os.waitid(os.P_PID, helper._process, os.WEXITED | os.WNOWAIT)
+        helper.give([bad], sink, hint="ask the caller")
+        with pytest.raises(UserError, match="no-such-file is missing"):
+            helper.collect(sink, hint="ask the caller")
