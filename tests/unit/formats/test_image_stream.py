@@ -159,6 +159,18 @@ def run_stream(plan, tmp_path, *arguments, **options):
     )
 
 
+def test_the_program_says_how_to_check_the_store(plan, tmp_path):
+    with open(os.path.join(plan.layers[1].paths[0], "more"), "w") as file:
+        file.write("more" * 5000)
+    process = run_stream(plan, tmp_path, stdout=subprocess.DEVNULL)
+    last = process.communicate()[1].splitlines()[-1]
+    assert process.returncode == 1
+    assert last.endswith(
+        "when the image was planned; check the store with "
+        "'nix-store --verify --check-contents --repair', or build the image again"
+    )
+
+
 def test_one_line_tells_that_the_reader_went_away(plan, tmp_path):
     reader, writer = os.pipe()
     process = run_stream(plan, tmp_path, stdout=writer)
