@@ -99,6 +99,8 @@ def _entries(
     root: str, mtime: int, owner: Owner | None, numeric_owner: bool, exclude: frozenset[str]
 ) -> Iterator[tuple[str, Entry]]:
     prefix = len(root) + 1
+    shown: Callable[[Owner], Owner] = _unnamed if numeric_owner else _named
+    given = shown(owner) if owner else None
     for path, status in walk(root, skip=lambda path: path[prefix:] in exclude):
         kind = type_of(status.st_mode)
         name = path[prefix:]
@@ -106,15 +108,15 @@ def _entries(
             # As GNU tar: a socket is of no use without the process that made it.
             warn(f"the socket /{name} stays out of the layer")
             continue
-        shown = _shown(owner or Owner(status.st_uid, status.st_gid), numeric=numeric_owner)
+        written = given or shown(Owner(status.st_uid, status.st_gid))
         entry = Entry(
             name=f"./{name}/" if kind == DIRECTORY and name else f"./{name}",
             type=kind,
             mode=stat.S_IMODE(status.st_mode),
-            uid=shown.uid,
-            gid=shown.gid,
-            uname=shown.uname,
-            gname=shown.gname,
+            uid=written.uid,
+            gid=written.gid,
+            uname=written.uname,
+            gname=written.gname,
             mtime=mtime,
             xattrs=xattrs_of(path) if owner is None else _authors_xattrs(path),
         )
@@ -127,10 +129,11 @@ def _entries(
         yield path, entry
 
 
-def _shown(owner: Owner, *, numeric: bool) -> Owner:
-    """Return `owner` with the names that a layer shows."""
-    if numeric:
-        return Owner(owner.uid, owner.gid)
+def _unnamed(owner: Owner) -> Owner:
+    return Owner(owner.uid, owner.gid) if owner.uname or owner.gname else owner
+
+
+def _named(owner: Owner) -> Owner:
     return owner._replace(
         uname=owner.uname or ("" if owner.uid else _ROOT),
         gname=owner.gname or ("" if owner.gid else _ROOT),
