@@ -14,29 +14,24 @@ import sys
 from dataclasses import replace
 
 from builders.closure.graph import StorePath
+from builders.image.layer_kinds import StoreLayer
 from builders.image.layering import hash_layers
-from builders.image.layers import StoreLayer
 from builders.image.plan import plan_from_json
 from builders.layers.store_paths import write_store_layer
+from builders.tar.sinks import Sink
 
 
-class PlainSink:
+class PlainSink(Sink):
     """Hashes what it is given, then and there."""
 
     copy_from = 1 << 20
 
     def __init__(self) -> None:
-        self.written = 0
         self.hash = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
         """Take `data`."""
         self.hash.update(data)
-
-    def copy(self, file: int, size: int, path: str) -> None:
-        """Take an open file."""
-        while data := os.read(file, 1 << 20):
-            self.hash.update(data)
 
 
 def main() -> None:
@@ -55,7 +50,9 @@ def main() -> None:
         digests: list[str | None] = []
         for layer in planned:
             sink = PlainSink()
-            write_store_layer(sink, layer.paths, stamp=layer.stamp, store_dir=layer.store_dir)
+            write_store_layer(
+                sink, layer.paths, attributes=layer.attributes, store_dir=layer.store_dir
+            )
             digests.append(f"sha256:{sink.hash.hexdigest()}")
     else:
         # Planning knows sizes from the closure graph; here the layers' own stand for them.

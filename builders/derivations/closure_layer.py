@@ -11,10 +11,11 @@ from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.layer_directory import read_tar_layer
 from builders.derivations.planned import PlannedBase, PlannedLayers
-from builders.image.layers import TarWithClosure
+from builders.image.layer_kinds import TarWithClosure
 from builders.layers.tar_with_closure import Closure, hash_closure_layer, read_entries
 from builders.layers.tree import MTIME
 from builders.layers.walk import walk
+from builders.remedies import CHECK_STORE
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.merged import OPAQUE, WHITEOUT, MergedTree
 
@@ -67,7 +68,7 @@ def make_layer(given: Arguments, closure: list[str], lower: MergedTree | None) -
         offset=offset,
         mtime=MTIME,
     )
-    digest, size = hash_closure_layer(path, appended)
+    digest, size = hash_closure_layer(path, appended, hint=CHECK_STORE)
     return TarWithClosure(path=path, diff_id=f"sha256:{digest}", size=size, closure=appended)
 
 

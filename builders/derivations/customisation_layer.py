@@ -11,13 +11,14 @@ from typing import Final
 from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.script_arguments import ScriptArguments, database_loader
-from builders.layers.tree import MTIME, Owner, write_layer
+from builders.layers.tree import MTIME, write_layer
 from builders.rootfs.fakeroot import enter_fakeroot, give_to_root
 from builders.rootfs.links import link_tree
 from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
 from builders.rootfs.nix_database import add_database
 from builders.rootfs.scripts import Environment, check_status, warn_of_static_programs
+from builders.tar.header import Owner
 
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""

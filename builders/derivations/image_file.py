@@ -6,6 +6,7 @@ from builders.derivations import arguments
 from builders.derivations.image_plan import output_hash
 from builders.formats.image_file import write_image_file
 from builders.image.plan import plan_from_json
+from builders.remedies import CHECK_STORE
 
 
 @dataclass(frozen=True)
@@ -30,4 +31,5 @@ def main(_: list[str]) -> None:
         compressor=given.compressor,
         level=given.compression_level,
         jobs=build.cores,
+        hint=CHECK_STORE,
     )

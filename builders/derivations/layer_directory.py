@@ -5,7 +5,7 @@
 
 import os
 
-from builders.image.layers import TarLayer
+from builders.image.layer_kinds import TarLayer
 
 
 def read_tar_layer(directory: str) -> TarLayer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.closure.graph import Graph, graph_to_nodes, read_graph
-from builders.image.layers import BaseLayer, Layer, layer_from_json
+from builders.image.layer_kinds import BaseLayer, Layer, layer_from_json
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase
 from builders.derivations.script_arguments import ScriptArguments, database_loader
-from builders.layers.tree import MTIME, Owner, write_layer
+from builders.layers.tree import MTIME, write_layer
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.changes import Snapshot
 from builders.rootfs.copies import Copier, CopyWords
@@ -20,6 +20,7 @@ from builders.rootfs.nix_database import add_database
 from builders.rootfs.root_scripts import run_root_script
 from builders.rootfs.scripts import Environment
 from builders.rootfs.unpack import lay_over, unpack
+from builders.tar.header import Owner
 
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""
@@ -73,7 +74,7 @@ def main(argv: list[str]) -> None:
     os.mkdir(root, 0o755)
     copy_to(root, given, build)
     extra_commands(root, given, environment)
-    write_single_layer(root, build.out, given, owner=Owner(given.uid, given.gid, named=True))
+    write_single_layer(root, build.out, given, owner=Owner(given.uid, given.gid))
 
 
 def copy_to(root: str, given: Arguments, build: arguments.Build) -> None:
@@ -133,4 +134,5 @@ def write_single_layer(root: str, out: str, given: Arguments, *, owner: Owner | 
     """Write the layer of `root` to the output."""
     # Not before the scripts are done: runAsRoot sees the store, and may change all that it sees.
     os.mkdir(out)
-    write_layer(out, root, owner=owner)
+    # As the reference: root's name stands beside its number, but for layers of runAsRoot.
+    write_layer(out, root, owner=owner, numeric_owner=owner is None)

@@ -15,8 +15,9 @@ from builders.derivations import arguments
 from builders.derivations.layer_directory import read_tar_layer
 from builders.derivations.planned import PlannedBase, PlannedLayers
 from builders.image.dates import NOW, parse_time
+from builders.image.layer_kinds import StoreLayer
 from builders.image.layering import assign_layers, hash_layers, join_last
-from builders.image.layers import StoreLayer
+from builders.remedies import CHECK_STORE
 
 _PIPELINE: Final = "layeringPipeline"
 
@@ -70,8 +71,9 @@ def main(_: list[str]) -> None:
     if given.debug:
         print_layers(layers, graph)
     customisation = read_tar_layer(given.customisation_layer)
+    hashed = hash_layers(layers, graph=graph, jobs=build.cores, hint=CHECK_STORE)
     PlannedLayers(
-        layers=(*hash_layers(layers, graph=graph, jobs=build.cores), customisation),
+        layers=(*hashed, customisation),
         graph=graph,
         exclude=given.exclude,
     ).write(build.out)

@@ -27,7 +27,7 @@ from builders.formats.image_archive import (
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import FIRST, Choice, NamedImage
 from builders.formats.oci_layout import choose_oci, oci_images
-from builders.image.layers import MEDIA_TYPES, BaseLayer, Blob
+from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer, Blob
 from builders.tar.reader import REMAKE, normalise
 
 _CONFIG_BY_DIGEST: Final = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")

@@ -16,9 +16,9 @@ from builders.formats.documents import read_document
 from builders.formats.image_archive import MANIFEST, RESAVE, ImageArchive
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import Choice, NamedImage, familiar
-from builders.image.layers import BaseLayer, Layer
+from builders.image.layer_kinds import BaseLayer, Layer
 from builders.tar.header import REGULAR, Entry
-from builders.tar.sinks import FileSink
+from builders.tar.sinks import Sink
 from builders.tar.writer import TarWriter
 
 _MODE: Final = 0o644
@@ -87,7 +87,7 @@ class DockerArchiveWriter:
     written once.
     """
 
-    def __init__(self, sink: FileSink, *, mtime: int) -> None:
+    def __init__(self, sink: Sink, *, mtime: int) -> None:
         self._tar = TarWriter(sink)
         self._mtime = mtime
         self._names: set[str] = set()

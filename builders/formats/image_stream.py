@@ -10,11 +10,11 @@ from builders.console.errors import UserError, die
 from builders.console.progress import Progress
 from builders.formats.docker_archive import DockerArchiveWriter, ImageEntry, member_name
 from builders.image.configuration import image_config
-from builders.image.layers import BaseLayer, Layer, StoreLayer
+from builders.image.layer_kinds import BaseLayer, Layer
 from builders.image.plan import Plan
 from builders.layers.resources import Resources
-from builders.tar.header import RECORD, Stamp
-from builders.tar.sinks import FileSink
+from builders.tar.header import RECORD
+from builders.tar.sinks import LEAVE_ALONE, FileSink, Sink
 
 
 def stream_image(
@@ -24,27 +24,25 @@ def stream_image(
     repo_tag: str | None = None,
     jobs: int = 1,
     moving: bool | None = None,
+    hint: str = LEAVE_ALONE,
     missing_hint: str = "build the image again",
 ) -> None:
     """Write the image of `plan` to the file descriptor `output`.
 
-    `repo_tag` replaces the plan's; `moving` is as in `Progress`; `missing_hint` says what to do
-    where a file of the image is gone. Raises `UserError`, possibly with a part of the image already
-    written, where a file it needs is missing or not what it was when it was planned, or where
-    nobody reads `output` any more.
+    `repo_tag` replaces the plan's; `moving` is as in `Progress`. Raises `UserError`, possibly with
+    a part of the image already written, where a file it needs is missing or not what it was when
+    it was planned, or where nobody reads `output` any more; `missing_hint` says what to do about a
+    file that is missing from the start, and `hint` about any other.
     """
     check_paths(plan, hint=missing_hint)
-    plan = plan.resolve(jobs=jobs)
+    plan = plan.resolve(jobs=jobs, hint=hint)
     progress = Progress(
         total=RECORD + sum(layer.blob.size for layer in plan.layers),
         layers=len(plan.layers),
         moving=moving,
     )
     sink = FileSink(output, on_written=progress.update)
-    with (
-        _write_errors(sink, progress),
-        Resources(helpers=jobs - 1, stamp=_stamp(plan)) as resources,
-    ):
+    with _write_errors(sink, progress), Resources(helpers=jobs - 1, hint=hint) as resources:
         _write(plan, sink, progress, resources, repo_tag or plan.repo_tag)
         sink.flush()
     progress.finish(sink.written)
@@ -62,9 +60,7 @@ def check_paths(plan: Plan, *, hint: str) -> None:
         )
 
 
-def _write(
-    plan: Plan, sink: FileSink, progress: Progress, resources: Resources, repo_tag: str
-) -> None:
+def _write(plan: Plan, sink: Sink, progress: Progress, resources: Resources, repo_tag: str) -> None:
     if not isinstance(plan.mtime, int):
         raise ValueError("the plan's mtime is not resolved")
     archive = DockerArchiveWriter(sink, mtime=plan.mtime)
@@ -88,13 +84,6 @@ def _in_reading_order(layers: Iterable[Layer]) -> Iterator[Layer]:
         if stream is not None:
             run.sort(key=lambda layer: layer.position)
         yield from run
-
-
-def _stamp(plan: Plan) -> Stamp:
-    for layer in plan.layers:
-        if isinstance(layer, StoreLayer):
-            return layer.stamp
-    return Stamp(0, 0, 0, "", "")
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from builders.console.errors import warn
 from builders.formats.base_image import BaseImage
 from builders.formats.docker_archive import DockerArchiveWriter, ImageEntry, layer_name
 from builders.formats.named_images import familiar
-from builders.image.layers import BaseLayer
+from builders.image.layer_kinds import BaseLayer
 from builders.layers.archived import ArchiveReader
-from builders.tar.sinks import FileSink
+from builders.tar.sinks import Sink
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Source:
     images: tuple[BaseImage, ...]
 
 
-def write_merged(sink: FileSink, sources: Sequence[Source], *, mtime: int) -> None:
+def write_merged(sink: Sink, sources: Sequence[Source], *, mtime: int) -> None:
     """Write one archive of all images of `sources`, in their order.
 
     A name that two images have goes to the later one, as when both archives
@@ -41,7 +41,7 @@ def write_merged(sink: FileSink, sources: Sequence[Source], *, mtime: int) -> No
     archive.finish(_entries(sources))
 
 
-def _write_layers(archive: DockerArchiveWriter, sink: FileSink, source: Source) -> None:
+def _write_layers(archive: DockerArchiveWriter, sink: Sink, source: Source) -> None:
     """Write those layers of `source` that the archive doesn't have yet."""
     missing: dict[str, BaseLayer] = {}
     for image in source.images:

@@ -9,9 +9,10 @@ from builders.closure.graph import Graph, induced
 from builders.closure.popularity import by_popularity, limit_layers
 from builders.closure.size_cohorts import size_cohorts
 from builders.image.dates import NOW
-from builders.image.layers import Layer, StoreLayer
+from builders.image.layer_kinds import Layer, StoreLayer
 from builders.layers.store_paths import hash_store_layer
 from builders.processes import fork_map
+from builders.tar.sinks import LEAVE_ALONE
 
 POPULARITY: Final = "popularity"
 POPULARITY_PIPELINE: Final = "popularity-pipeline"
@@ -62,11 +63,14 @@ def join_last(layers: Sequence[tuple[str, ...]], limit: int) -> list[tuple[str, 
     return [*layers[: limit - 1], tuple(itertools.chain(*layers[limit - 1 :]))]
 
 
-def hash_layers(layers: Sequence[Layer], *, graph: Graph, jobs: int) -> tuple[Layer, ...]:
+def hash_layers(
+    layers: Sequence[Layer], *, graph: Graph, jobs: int, hint: str = LEAVE_ALONE
+) -> tuple[Layer, ...]:
     """Return `layers` with the digests and sizes that they lack, found by `jobs` processes at once.
 
     Layers whose files have the time `NOW` stay as they are. `graph` has the sizes of store paths,
-    where they are known: with it, work is dealt out evenly.
+    where they are known: with it, work is dealt out evenly. Raises `UserError` where a file can't
+    be read; `hint` says what to do about one that is missing or changes.
     """
     pending = {
         number: layer
@@ -86,10 +90,11 @@ def hash_layers(layers: Sequence[Layer], *, graph: Graph, jobs: int) -> tuple[La
         is_large = jobs > 1 and weights[number] >= part
         digest, size = hash_store_layer(
             layer.paths,
-            stamp=layer.stamp,
+            attributes=layer.attributes,
             store_dir=layer.store_dir,
             ahead=_AHEAD if is_large else 0,
             helpers=jobs - 1 if is_large else 0,
+            hint=hint,
         )
         return replace(layer, diff_id=f"sha256:{digest}", size=size)
 

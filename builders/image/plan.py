@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from builders.closure.graph import Graph, graph_to_nodes
 from builders.image.dates import NOW
+from builders.image.layer_kinds import Layer, layer_from_json
 from builders.image.layering import hash_layers
-from builders.image.layers import Layer, layer_from_json
 from builders.image.platform import Platform
+from builders.tar.sinks import LEAVE_ALONE
 
 VERSION: Final = 2
 """Of the formats of the plan and of the graph beside it."""
@@ -52,10 +53,10 @@ class Plan:
         """Name and tag, as `docker run` takes them."""
         return f"{self.name}:{self.tag or 'latest'}"
 
-    def resolve(self, *, jobs: int) -> "Plan":
+    def resolve(self, *, jobs: int, hint: str = LEAVE_ALONE) -> "Plan":
         """Return the plan with the current time for `NOW`, and the digests that follow from it.
 
-        They are found by `jobs` processes.
+        They are found by `jobs` processes; `hint` is as in `hash_layers`.
         """
         now = int(time.time())
         created, mtime = self.created, self.mtime
@@ -63,8 +64,9 @@ class Plan:
             created = datetime.fromtimestamp(now, UTC).isoformat()
         if mtime == NOW:
             mtime = now
-        layers = hash_layers([layer.at(now) for layer in self.layers], graph={}, jobs=jobs)
-        return replace(self, created=created, mtime=mtime, layers=layers)
+        layers = [layer.at(now) for layer in self.layers]
+        hashed = hash_layers(layers, graph={}, jobs=jobs, hint=hint)
+        return replace(self, created=created, mtime=mtime, layers=hashed)
 
     def to_json(self) -> str:
         """Return the plan as JSON, keys in the order of the fields."""

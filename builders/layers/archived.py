@@ -17,7 +17,7 @@ from builders.compression.streams import (
 )
 from builders.console.errors import UserError
 from builders.tar.reader import Tape
-from builders.tar.sinks import FileSink
+from builders.tar.sinks import Sink
 
 
 class ArchiveReader:
@@ -51,7 +51,7 @@ class ArchiveReader:
         """Close what was opened."""
         self._opened.close()
 
-    def copy(self, sink: FileSink, offset: int, size: int, *, name: str) -> None:
+    def copy(self, sink: Sink, offset: int, size: int, *, name: str) -> None:
         """Write the layer called `name`, `size` bytes from `offset` on, to `sink`."""
         if self._compression == NONE:
             file, end = self._open_file()

@@ -6,6 +6,7 @@ header is a handful of pieces that are joined with many others.
 """
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,14 +17,15 @@ from builders.tar.header import (
     DIRECTORY,
     REGULAR,
     SYMLINK,
+    Attributes,
     Entry,
-    Stamp,
     extended_header,
     pax_header,
     pax_record,
     type_of,
+    ustar_fields,
 )
-from builders.tar.sinks import OPEN_FLAGS, Sink, changed, unreadable
+from builders.tar.sinks import LEAVE_ALONE, OPEN_FLAGS, Sink, changed, unreadable
 
 _CHUNK: Final = 1 << 18
 """Bytes that are joined before they are handed on."""
@@ -41,54 +43,34 @@ class Group:
     """Names in one directory that follow each other in the layer.
 
     `prefix` is the directory's name with a slash at the end; `regular` has a byte for each name,
-    zero where it is no regular file.
+    zero where it is no regular file. All of them get the `attributes`.
     """
 
     prefix: bytes
     names: Sequence[bytes]
     regular: bytes
+    attributes: Attributes
 
 
 class EntryWriter:
-    """Writes entries to a sink. `size` counts the bytes."""
+    """Writes entries to a sink. `size` counts the bytes.
 
-    def __init__(self, sink: Sink, stamp: Stamp) -> None:
+    `hint` says what to do about a file that is missing or has changed.
+    """
+
+    def __init__(self, sink: Sink, *, hint: str = LEAVE_ALONE) -> None:
+        self.hint = hint
         self._sink = sink
         self._copy_from = sink.copy_from
-        self._stamp = stamp
         self._parts: list[bytes] = []
         self._pending = 0
         self._size = 0
-        plain = pax_header(self.entry("", REGULAR, 0))
-        # An owner or a time that doesn't fit a header gives every entry an extended one.
-        self._extended = len(plain) > BLOCK
-        self._owner = plain[107:124]
-        self._mtime = b"\0" + plain[136:148]
-        self._end = plain[257:]
-        self._fixed_sum = sum(self._owner) + sum(self._mtime) + sum(self._end) + 8 * ord(" ")
-        # Store paths have few modes, and extended headers few sizes.
-        self._modes: dict[int, tuple[bytes, int]] = {}
+        self._attributes: Attributes | None = None
+        self._headers: dict[Attributes, _Headers] = {}
         self._extended_headers: dict[int, bytes] = {}
-        self._files: dict[tuple[int, int], _File] = {}
         self._checksums: dict[int, bytes] = {}
 
-    def entry(self, name: str, kind: bytes, mode: int, size: int = 0, linkname: str = "") -> Entry:
-        """Return an entry with this layer's owner and time."""
-        return Entry(
-            name=name,
-            type=kind,
-            mode=mode,
-            uid=self._stamp.uid,
-            gid=self._stamp.gid,
-            mtime=self._stamp.mtime,
-            size=size,
-            linkname=linkname,
-            uname=self._stamp.uname,
-            gname=self._stamp.gname,
-        )
-
-    def put(self, data: bytes) -> None:
-        """Add `data` to the layer."""
+    def _put(self, data: bytes) -> None:
         self._parts.append(data)
         self._pending += len(data)
 
@@ -99,6 +81,10 @@ class EntryWriter:
 
     def add(self, group: Group) -> None:
         """Add the entries of `group`."""
+        if group.attributes is not self._attributes:
+            self._change_attributes(group.attributes)
+        # A helper's sink may serve another kind of sink with each batch.
+        self._copy_from = self._sink.copy_from
         directory = _Directory(group.prefix)
         for name, is_regular in zip(group.names, group.regular, strict=True):
             if is_regular:
@@ -113,22 +99,30 @@ class EntryWriter:
         self._size += self._pending
         self._pending = 0
 
+    def _change_attributes(self, attributes: Attributes) -> None:
+        self._attributes = attributes
+        if attributes not in self._headers:
+            self._headers[attributes] = _Headers(attributes)
+        self._common = self._headers[attributes]
+        self._files = self._common.files
+        self._modes = self._common.modes
+
     def _file(self, directory: "_Directory", name: bytes) -> None:
         """Add a regular file: most of a closure, and so without a step that can be spared."""
         path = directory.prefix + name
         try:
             file = os.open(path, OPEN_FLAGS)
         except OSError as error:
-            unreadable(os.fsdecode(path), error)
+            unreadable(os.fsdecode(path), error, hint=self.hint)
         try:
             status = os.fstat(file)
             mode = status.st_mode
             size = status.st_size
-            known = self._files.get((mode, size)) or self._known_file(mode, size)
+            known = self._files.get((mode, size)) or self._common.file(mode, size)
             copied = size >= self._copy_from
             data = b"" if copied else os.read(file, size + 1)
             if len(data) != size and not copied:
-                data = _rest_of(file, data, size, path)
+                data = _rest_of(file, data, size, path, self.hint)
             if not (known.plain and directory.plain and name.isascii()):
                 self._put_extended(path, REGULAR, mode, size, b"")
                 self._parts += (data, known.padding)
@@ -162,30 +156,13 @@ class EntryWriter:
                 del self._parts[-1]
                 self._pending -= len(known.padding)
                 self.flush()
-                self._sink.copy(file, size, os.fsdecode(path))
+                self._sink.copy(file, size, os.fsdecode(path), hint=self.hint)
                 self._size += size
-                self.put(known.padding)
+                self._put(known.padding)
             elif self._pending >= _CHUNK:
                 self.flush()
         finally:
             os.close(file)
-
-    def _known_file(self, mode: int, size: int) -> "_File":
-        """Return what the headers of all files of this mode and size have in common."""
-        known = self._modes.get(mode) or self._mode(mode)
-        octal = b"%011o" % size
-        end = REGULAR + _NUL[_NAME] + self._end
-        file = _File(
-            facts=known[0] + octal + self._mtime,
-            end=end,
-            padding=_NUL[-size % BLOCK],
-            sum=known[1] + sum(octal) + sum(REGULAR),
-            plain=not self._extended and size < 8**11,
-        )
-        if len(self._files) >= _FILES_KEPT:
-            self._files.clear()
-        self._files[mode, size] = file
-        return file
 
     def _checksum(self, checksum: int) -> bytes:
         """Return `checksum` as it stands in a header."""
@@ -194,6 +171,7 @@ class EntryWriter:
 
     def _other(self, directory: "_Directory", name: bytes) -> None:
         """Add what is no regular file."""
+        common = self._common
         mode = os.lstat(directory.prefix + name).st_mode
         linkname = b""
         kind = mode & 0o170000
@@ -205,10 +183,10 @@ class EntryWriter:
             name += b"/"
         else:
             flag = _other_type(directory.prefix + name, mode)
-        known = self._modes.get(mode) or self._mode(mode)
+        known = self._modes.get(mode) or common.mode(mode)
 
         length = directory.length + len(name)
-        if self._extended or not directory.plain or not name.isascii() or not linkname.isascii():
+        if common.extended or not directory.plain or not name.isascii() or not linkname.isascii():
             self._put_extended(directory.prefix + name, flag, mode, 0, linkname)
         elif length <= _NAME and len(linkname) <= _NAME:
             self._parts += (
@@ -217,7 +195,7 @@ class EntryWriter:
                 _NUL[_NAME - length],
                 known[0],
                 _NO_SIZE,
-                self._mtime,
+                common.mtime,
                 b"%06o\0 "
                 % (
                     known[1]
@@ -230,7 +208,7 @@ class EntryWriter:
                 flag,
                 linkname,
                 _NUL[_NAME - len(linkname)],
-                self._end,
+                common.end,
             )
             self._pending += BLOCK
         else:
@@ -244,12 +222,12 @@ class EntryWriter:
                 _NUL[_NAME - len(start)],
                 known[0],
                 _NO_SIZE,
-                self._mtime,
+                common.mtime,
                 b"%06o\0 " % (known[1] + sum(start) + _NO_SIZE_SUM + flag[0] + sum(link_start)),
                 flag,
                 link_start,
                 _NUL[_NAME - len(link_start)],
-                self._end,
+                common.end,
             )
             self._pending += BLOCK
         if self._pending >= _CHUNK:
@@ -271,14 +249,77 @@ class EntryWriter:
     def _put_extended(
         self, name: bytes, flag: bytes, mode: int, size: int, linkname: bytes
     ) -> None:
-        entry = self.entry(os.fsdecode(name), flag, mode & 0o7777, size, os.fsdecode(linkname))
-        self.put(pax_header(entry))
+        entry = self._common.entry(
+            os.fsdecode(name), flag, mode, size=size, linkname=os.fsdecode(linkname)
+        )
+        self._put(pax_header(entry))
 
-    def _mode(self, mode: int) -> tuple[bytes, int]:
+
+class _Headers:
+    """What the headers of all entries with the same attributes have in common.
+
+    `mtime` is what stands between the digits of the size and the checksum, `end` what stands behind
+    the name of a link. `extended` tells whether each entry has an extended header: for an
+    owner or a time that doesn't fit a plain one, or for extended attributes.
+    """
+
+    def __init__(self, attributes: Attributes) -> None:
+        self._attributes = attributes
+        header = pax_header(self.entry("", REGULAR, 0))
+        fields = ustar_fields(header)
+        self.extended = len(header) > BLOCK
+        self.mtime = b"\0" + fields.mtime
+        self.end = fields.rest
+        self._owner = b"\0" + fields.uid + fields.gid
+        self._sum = sum(self._owner) + sum(self.mtime) + sum(self.end) + 8 * ord(" ")
+        # Store paths have few modes.
+        self.modes: dict[int, tuple[bytes, int]] = {}
+        self.files: dict[tuple[int, int], _File] = {}
+
+    def entry(
+        self, name: str, kind: bytes, mode: int, *, size: int = 0, linkname: str = ""
+    ) -> Entry:
+        """Return the entry of a file of `st_mode` `mode`."""
+        attributes = self._attributes
+        return Entry(
+            name=name,
+            type=kind,
+            mode=self._permissions(mode),
+            uid=attributes.owner.uid,
+            gid=attributes.owner.gid,
+            mtime=attributes.mtime,
+            size=size,
+            linkname=linkname,
+            uname=attributes.owner.uname,
+            gname=attributes.owner.gname,
+            xattrs=attributes.xattrs,
+        )
+
+    def file(self, mode: int, size: int) -> "_File":
+        """Return what the headers of all regular files of this mode and size have in common."""
+        known = self.modes.get(mode) or self.mode(mode)
+        octal = b"%011o" % size
+        file = _File(
+            facts=known[0] + octal + self.mtime,
+            end=REGULAR + _NUL[_NAME] + self.end,
+            padding=_NUL[-size % BLOCK],
+            sum=known[1] + sum(octal) + sum(REGULAR),
+            plain=not self.extended and size < 8**11,
+        )
+        if len(self.files) >= _FILES_KEPT:
+            self.files.clear()
+        self.files[mode, size] = file
+        return file
+
+    def mode(self, mode: int) -> tuple[bytes, int]:
         """Return mode and owner as they stand in a header, and the sum of all that is fixed."""
-        digits = b"%07o" % (mode & 0o7777)
-        known = self._modes[mode] = (digits + self._owner, sum(digits) + self._fixed_sum)
+        digits = b"%07o" % self._permissions(mode)
+        known = self.modes[mode] = (digits + self._owner, sum(digits) + self._sum)
         return known
+
+    def _permissions(self, mode: int) -> int:
+        given = self._attributes.mode
+        return mode & 0o7777 if given is None or stat.S_ISLNK(mode) else given & 0o7777
 
 
 class _File:
@@ -314,12 +355,12 @@ class _Directory:
         self.plain = prefix.isascii()
 
 
-def _rest_of(file: int, data: bytes, size: int, path: bytes) -> bytes:
+def _rest_of(file: int, data: bytes, size: int, path: bytes, hint: str) -> bytes:
     """Return the `size` bytes of `file`, of which `data` are read."""
     while 0 < len(data) < size and (more := os.read(file, size + 1 - len(data))):
         data += more
     if len(data) != size:
-        changed(os.fsdecode(path), size)
+        changed(os.fsdecode(path), size, hint=hint)
     return data
 
 
@@ -328,6 +369,6 @@ def _other_type(path: bytes, mode: int) -> bytes:
     if known is None:
         die(
             f"{os.fsdecode(path)} is a socket, which no layer can hold",
-            hint="remove it from the store path in the derivation that makes it",
+            hint="remove it where the rest of the tree is made",
         )
     return known

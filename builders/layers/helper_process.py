@@ -1,8 +1,8 @@
 """One process that writes entries of a store layer for another one, and what they tell each other.
 
 Jobs come in by one pipe, and what is written goes out by another, from which it gets to the
-reader of a stream without passing through the main process; or, where it is to
-be hashed, through memory of both. Large files are only named: the main process copies them.
+reader of a stream without passing through the main process; or, where the main process's sink says
+so, through memory of both. Large files are only named: the main process copies them.
 """
 
 import marshal
@@ -11,13 +11,14 @@ import os
 import select
 import signal
 import struct
+from collections import deque
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from builders.console.errors import UserError, die
 from builders.layers.entries import EntryWriter, Group
-from builders.tar.header import Stamp
-from builders.tar.sinks import FileSink, HashSink, copy_file, enlarge_pipe
+from builders.tar.header import Attributes, Owner
+from builders.tar.sinks import LEAVE_ALONE, Sink, copy_file, enlarge_pipe
 
 _DATA: Final = 0
 _SHARED: Final = 1
@@ -33,11 +34,10 @@ _SLOT: Final = 1 << 22
 class HelperProcess:
     """A helper process, from the side of the main one."""
 
-    def __init__(
-        self, stamp: Stamp, others: "Iterable[HelperProcess]", *, shares_memory: bool
-    ) -> None:
+    def __init__(self, others: "Iterable[HelperProcess]") -> None:
         """Start it. The pipes of `others` are not for it."""
-        self._memory = _SharedMemory() if shares_memory else None
+        # It takes no memory before something is written to it.
+        self._memory = _SharedMemory()
         jobs, self._jobs = os.pipe()
         self._output, output = os.pipe()
         enlarge_pipe(output)
@@ -45,46 +45,57 @@ class HelperProcess:
         if self._process == 0:
             for helper in (*others, self):
                 helper.close()
-            _work(jobs, _PipeSink(output, self._memory), stamp)
+            _work(jobs, _PipeSink(output, self._memory))
         os.close(jobs)
         os.close(output)
         self._poll = select.poll()
         self._poll.register(self._output, select.POLLIN)
+        # A helper that waits for its output to be read takes no job: nobody may wait for that.
+        os.set_blocking(self._jobs, False)
+        self._room = select.poll()
+        self._room.register(self._jobs, select.POLLOUT)
+        self._unsent: deque[memoryview] = deque()
+        self._batches = 0
 
-    def give(self, batch: list[Group]) -> None:
-        """Have the helper write `batch`; it may have two of them at once."""
-        data = marshal.dumps([(group.prefix, group.names, group.regular) for group in batch])
-        try:
-            _send(self._jobs, _DATA, data)
-        except BrokenPipeError:
-            _killed()
+    def give(self, batch: list[Group], sink: Sink, *, hint: str) -> None:
+        """Have the helper write `batch` for `sink`; it may have two of them at once.
+
+        `hint` is as in `EntryWriter`.
+        """
+        data = _pack_job(batch, sink, hint)
+        self._unsent.append(memoryview(_HEADER.pack(_DATA, len(data)) + data))
+        self._batches += 1
+        self._send_jobs(most=self._batches)
 
     def is_ready(self) -> bool:
         """Whether there is something to collect already."""
         return bool(self._poll.poll(0))
 
-    def collect(self, sink: FileSink | HashSink) -> int:
+    def collect(self, sink: Sink, *, hint: str) -> int:
         """Write the next batch to `sink`; return its size in bytes."""
         sink.flush()
-        before = sink.written
+        # Of the batches before, all is read: the helper waits for this one and takes it.
+        self._send_jobs(most=self._batches - 1)
+        written = 0
         while True:
             kind, size = _HEADER.unpack(self._read(_HEADER.size))
             if kind == _END:
-                if self._memory:
-                    self._memory.next_batch()
-                return sink.written - before
-            if kind == _SHARED and self._memory and isinstance(sink, HashSink):
-                sink.write(self._memory.get(size))
-                continue
-            if kind == _DATA:
+                self._memory.next_batch()
+                self._batches -= 1
+                return written
+            if kind == _SHARED:
+                sink.write_shared(self._memory.get(size))
+            elif kind == _DATA:
                 if not sink.splice(self._output, size):
                     _killed()
-                continue
-            content = marshal.loads(self._read(size))
-            if kind == _ERROR:
-                message, hint = content
-                raise UserError(message, hint=hint)
-            copy_file(sink, *content)
+            else:
+                content = marshal.loads(self._read(size))
+                if kind == _ERROR:
+                    message, remedy = content
+                    raise UserError(message, hint=remedy)
+                path, size = content
+                copy_file(sink, path, size, hint=hint)
+            written += size
 
     def close(self) -> None:
         """Close this side of the pipes, by which the helper knows that it is done."""
@@ -95,6 +106,25 @@ class HelperProcess:
         """Wait until the helper is gone."""
         self.close()
         os.waitpid(self._process, 0)
+
+    def _send_jobs(self, *, most: int) -> None:
+        """Send what the helper has room for; wait where more than `most` batches are unsent."""
+        while self._unsent:
+            data = self._unsent[0]
+            try:
+                count = os.write(self._jobs, data)
+            except BlockingIOError:
+                if len(self._unsent) <= most:
+                    return
+                self._room.poll()
+            except BrokenPipeError:
+                # The helper is gone; `collect` finds out why.
+                self._unsent.clear()
+            else:
+                if count == len(data):
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = data[count:]
 
     def _read(self, size: int) -> bytes:
         data = _read_all(self._output, size)
@@ -141,18 +171,39 @@ class _SharedMemory:
         self._start = self._end = 0 if self._start else _SLOT
 
 
-def _work(jobs: int, sink: "_PipeSink", stamp: Stamp) -> NoReturn:
+def _pack_job(batch: list[Group], sink: Sink, hint: str) -> bytes:
+    """Return a batch as it goes to a helper: what most groups have in common is there once."""
+    attributes: dict[Attributes, int] = {}
+    groups = [
+        (
+            group.prefix,
+            group.names,
+            group.regular,
+            attributes.setdefault(group.attributes, len(attributes)),
+        )
+        for group in batch
+    ]
+    packed = [(tuple(each.owner), each.mtime, each.mode, each.xattrs) for each in attributes]
+    return marshal.dumps((sink.copy_from, sink.shares_memory, hint, packed, groups))
+
+
+def _work(jobs: int, sink: "_PipeSink") -> NoReturn:
     """Be a helper, until the main process has no more jobs."""
     # Ctrl-C is for the main process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     status = 1
     try:
-        writer = EntryWriter(sink, stamp)
+        writer = EntryWriter(sink)
         while header := _read_all(jobs, _HEADER.size):
-            batch = marshal.loads(_read_all(jobs, _HEADER.unpack(header)[1]))
+            job = marshal.loads(_read_all(jobs, _HEADER.unpack(header)[1]))
+            sink.copy_from, sink.shares_memory, writer.hint, packed, groups = job
+            attributes = [
+                Attributes(Owner(*owner), mtime, mode, xattrs)
+                for owner, mtime, mode, xattrs in packed
+            ]
             try:
-                for prefix, names, regular in batch:
-                    writer.add(Group(prefix, names, regular))
+                for prefix, names, regular, number in groups:
+                    writer.add(Group(prefix, names, regular, attributes[number]))
                 writer.flush()
             except UserError as error:
                 sink.fail(error)
@@ -166,48 +217,47 @@ def _work(jobs: int, sink: "_PipeSink", stamp: Stamp) -> NoReturn:
         os._exit(status)
 
 
-class _PipeSink:
+class _PipeSink(Sink):
     """Writes pieces, each with a header, for `HelperProcess.collect`.
 
-    What finds room there goes through `memory`, and only its size through the pipe.
+    `copy_from` and `shares_memory` are those of the main process's sink. Where that shares
+    memory, what finds room there goes through `memory`, and only its size through the pipe.
     """
 
-    def __init__(self, fd: int, memory: _SharedMemory | None) -> None:
-        self.written = 0
-        self.copy_from = HashSink.copy_from if memory else FileSink.copy_from
+    def __init__(self, fd: int, memory: _SharedMemory) -> None:
         self._fd = fd
         self._memory = memory
-        self._shared = 0
+        self._in_memory = 0
 
     def write(self, data: bytes) -> None:
         """Take `data`."""
-        if self._memory and self._memory.put(data):
-            self._shared += len(data)
+        if self.shares_memory and self._memory.put(data):
+            self._in_memory += len(data)
         elif data:
-            self._flush()
+            self.flush()
             _send(self._fd, _DATA, data)
 
-    def copy(self, file: int, size: int, path: str) -> None:
+    def copy(self, file: int, size: int, path: str, *, hint: str = LEAVE_ALONE) -> None:
         """Leave the file to the main process."""
-        self._flush()
+        self.flush()
         _send(self._fd, _COPY, marshal.dumps((path, size)))
 
     def end(self) -> None:
         """End a batch."""
-        self._flush()
+        self.flush()
         _send(self._fd, _END, b"")
-        if self._memory:
-            self._memory.next_batch()
+        self._memory.next_batch()
 
     def fail(self, error: UserError) -> None:
         """Give the main process `error` to raise."""
-        self._flush()
+        self.flush()
         _send(self._fd, _ERROR, marshal.dumps((error.message, error.hint)))
 
-    def _flush(self) -> None:
-        if self._shared:
-            _write(self._fd, _HEADER.pack(_SHARED, self._shared))
-            self._shared = 0
+    def flush(self) -> None:
+        """Say how much is in the memory."""
+        if self._in_memory:
+            _write(self._fd, _HEADER.pack(_SHARED, self._in_memory))
+            self._in_memory = 0
 
 
 def _send(fd: int, kind: int, data: bytes) -> None:

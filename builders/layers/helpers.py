@@ -7,13 +7,13 @@ itself, and helper processes write the others.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
 from builders.layers.entries import EntryWriter, Group
 from builders.layers.helper_process import HelperProcess
-from builders.tar.header import Stamp
-from builders.tar.sinks import FileSink, HashSink
+from builders.tar.sinks import Sink
 
 _BATCH: Final = 256
 """Entries in a helper's batch."""
@@ -25,7 +25,7 @@ _MORE: Final = 32
 _LESS: Final = 8
 """Entries less when it had not: it may be that the helpers waited."""
 _NAMES: Final = 12 << 10
-"""Bytes of names in a batch: two of them fit any pipe, so that nobody waits for each other."""
+"""Bytes of names after which a batch takes no more groups: most often, two of them fit a pipe."""
 _MOST: Final = 3
 """Helpers at most: walking the directories, one process can't keep more of them busy."""
 
@@ -33,14 +33,9 @@ _MOST: Final = 3
 class Helpers:
     """Helper processes for one layer after the other; a context manager, which ends them."""
 
-    def __init__(self, count: int, *, stamp: Stamp, shares_memory: bool = False) -> None:
-        """At most `count` helpers write entries with the owner and time of `stamp`.
-
-        Where they share memory, all sinks must be of the kind that hashes.
-        """
+    def __init__(self, count: int) -> None:
+        """At most `count` helpers are started."""
         self._count = min(count, _MOST)
-        self._stamp = stamp
-        self._shares_memory = shares_memory
         self._helpers: list[HelperProcess] = []
         self._own = _OWN_BATCH
 
@@ -54,13 +49,13 @@ class Helpers:
             helper.end()
         self._helpers.clear()
 
-    def write(self, groups: Iterable[Group], writer: EntryWriter, sink: FileSink | HashSink) -> int:
+    def write(self, groups: Iterable[Group], writer: EntryWriter, sink: Sink) -> int:
         """Write the entries of `groups`, in order: with `writer`, or past it to its `sink`.
 
         Returns the number of bytes that went past `writer`. Raises `UserError` as `writer` does.
         """
         size = 0
-        rounds = self._rounds(groups, sink)
+        rounds = self._rounds(groups, sink, writer.hint)
         # With the next round given out before, a helper has work while the last is collected.
         ahead = deque(islice(rounds, 1))
         while ahead:
@@ -72,7 +67,7 @@ class Helpers:
                 writer.flush()
                 self._balance(helpers)
             for helper in helpers:
-                size += helper.collect(sink)
+                size += helper.collect(sink, hint=writer.hint)
         return size
 
     def _balance(self, helpers: list[HelperProcess]) -> None:
@@ -81,7 +76,7 @@ class Helpers:
         self._own = min(max(self._own + (_MORE if waits else -_LESS), _LEAST_OWN), _BATCH)
 
     def _rounds(
-        self, groups: Iterable[Group], sink: FileSink | HashSink
+        self, groups: Iterable[Group], sink: Sink, hint: str
     ) -> Iterator[tuple[list[Group], list[HelperProcess]]]:
         """Yield what to write oneself, and the helpers that write what comes then."""
         batches = _Batches(groups)
@@ -92,14 +87,12 @@ class Helpers:
                 if not batch:
                     break
                 helpers.append(self._helper(number))
-                helpers[-1].give(batch)
+                helpers[-1].give(batch, sink, hint=hint)
             yield own, helpers
 
     def _helper(self, number: int) -> HelperProcess:
         if number == len(self._helpers):
-            self._helpers.append(
-                HelperProcess(self._stamp, self._helpers, shares_memory=self._shares_memory)
-            )
+            self._helpers.append(HelperProcess(self._helpers))
         return self._helpers[number]
 
 
@@ -130,6 +123,6 @@ class _Batches:
 def _split(group: Group, count: int) -> tuple[Group, Group]:
     """Return the first `count` entries of `group`, and the others."""
     return (
-        Group(group.prefix, group.names[:count], group.regular[:count]),
-        Group(group.prefix, group.names[count:], group.regular[count:]),
+        replace(group, names=group.names[:count], regular=group.regular[:count]),
+        replace(group, names=group.names[count:], regular=group.regular[count:]),
     )

@@ -6,19 +6,21 @@ from typing import Self
 
 from builders.layers.archived import ArchiveReader
 from builders.layers.helpers import Helpers
-from builders.tar.header import Stamp
+from builders.tar.sinks import LEAVE_ALONE
 
 
 class Resources:
     """What layers are written with; a context manager, which closes all of it.
 
-    `helpers` are processes that write entries of store paths.
+    `helpers` are processes that write entries of store paths. `hint` says what to do about a file
+    that is missing or not what it was when the image was planned.
     """
 
-    def __init__(self, *, helpers: int, stamp: Stamp) -> None:
+    def __init__(self, *, helpers: int, hint: str = LEAVE_ALONE) -> None:
         """At most `helpers` processes are started, and none where nothing needs them."""
+        self.hint = hint
         self._opened = ExitStack()
-        self.helpers = self._opened.enter_context(Helpers(helpers, stamp=stamp))
+        self.helpers = self._opened.enter_context(Helpers(helpers))
         self._archives: dict[str, ArchiveReader] = {}
 
     def __enter__(self) -> Self:

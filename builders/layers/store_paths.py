@@ -11,11 +11,12 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from builders.console.errors import UserError
+from builders.console.errors import UserError, die
 from builders.layers.entries import EntryWriter, Group
 from builders.layers.helpers import Helpers
-from builders.tar.header import DIRECTORY, Stamp, end_of_archive, pax_header
-from builders.tar.sinks import FileSink, HashSink, Sink
+from builders.tar.header import DIRECTORY, Attributes, Entry
+from builders.tar.sinks import LEAVE_ALONE, HashSink, Sink
+from builders.tar.writer import TarWriter
 
 _PARENT_MODE: Final = 0o755
 
@@ -24,46 +25,58 @@ def write_store_layer(
     sink: Sink,
     paths: Sequence[str],
     *,
-    stamp: Stamp,
+    attributes: Attributes,
     store_dir: str,
     helpers: Helpers | None = None,
+    hint: str = LEAVE_ALONE,
 ) -> int:
     """Write the layer of the store paths `paths`, in that order; return its size in bytes.
 
-    `helpers` take over some of the work. Raises `UserError` for a path that is
-    missing, unreadable or of a kind that no store path may hold.
+    All entries get the `attributes`; of those, parents of the paths get owner and time. `helpers`
+    take over some of the work. Raises `UserError` for a path that is missing, unreadable or of a
+    kind that no store path may hold; `hint` says what to do where one is missing or has changed.
     """
-    writer = EntryWriter(sink, stamp)
+    archive = TarWriter(sink)
     for directory in parents(store_dir):
-        writer.put(pax_header(writer.entry(f"{directory}/", DIRECTORY, _PARENT_MODE)))
-    groups = (group for path in paths for group in _groups(os.fsencode(path)))
-    size = 0
-    if helpers and isinstance(sink, (FileSink, HashSink)):
-        size = helpers.write(groups, writer, sink)
+        archive.add(_parent(directory, attributes))
+    writer = EntryWriter(sink, hint=hint)
+    groups = (
+        group for path in paths for group in _groups(os.fsencode(path), attributes, hint=hint)
+    )
+    if helpers:
+        archive.count(helpers.write(groups, writer, sink))
     else:
         for group in groups:
             writer.add(group)
-    writer.put(end_of_archive(size + writer.size))
     writer.flush()
-    return size + writer.size
+    archive.count(writer.size)
+    archive.finish()
+    return archive.size
 
 
 def hash_store_layer(
-    paths: Sequence[str], *, stamp: Stamp, store_dir: str, ahead: int = 1 << 26, helpers: int = 0
+    paths: Sequence[str],
+    *,
+    attributes: Attributes,
+    store_dir: str,
+    ahead: int = 1 << 26,
+    helpers: int = 0,
+    hint: str = LEAVE_ALONE,
 ) -> tuple[str, int]:
     """Return the SHA-256, in hexadecimal, and the size in bytes of the layer of `paths`.
 
     Up to `ahead` bytes of it are held in memory; so many `helpers` are processes that take over
-    some of the work.
+    some of the work. `attributes` and `hint` are as in `write_store_layer`.
     """
     sink = HashSink(ahead=ahead)
-    with Helpers(helpers, stamp=stamp, shares_memory=True) as helping:
+    with Helpers(helpers) as helping:
         size = write_store_layer(
             sink,
             paths,
-            stamp=stamp,
+            attributes=attributes,
             store_dir=store_dir,
             helpers=helping if helpers else None,
+            hint=hint,
         )
     return sink.digest(), size
 
@@ -76,17 +89,28 @@ def parents(store_dir: str) -> Iterator[str]:
     yield store_dir
 
 
-def _groups(path: bytes) -> Iterator[Group]:
+def _parent(directory: str, attributes: Attributes) -> Entry:
+    owner = attributes.owner
+    return Entry(
+        name=f"{directory}/",
+        type=DIRECTORY,
+        mode=_PARENT_MODE,
+        uid=owner.uid,
+        gid=owner.gid,
+        mtime=attributes.mtime,
+        uname=owner.uname,
+        gname=owner.gname,
+    )
+
+
+def _groups(path: bytes, attributes: Attributes, *, hint: str) -> Iterator[Group]:
     """Yield what is at the store path `path`, and all that is below it, in order."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
-        raise UserError(
-            f"store path {os.fsdecode(path)} is missing",
-            hint="realise it with 'nix-store --realise', or build the image again",
-        ) from None
+        die(f"store path {os.fsdecode(path)} is missing", hint=hint)
     parent, name = os.path.split(path)
-    yield Group(parent + b"/", [name], bytes([stat.S_ISREG(mode)]))
+    yield Group(parent + b"/", [name], bytes([stat.S_ISREG(mode)]), attributes)
     if not stat.S_ISDIR(mode):
         return
     # A stack of iterators rather than recursion: how deep it goes is the closure's choice.
@@ -108,7 +132,7 @@ def _groups(path: bytes) -> Iterator[Group]:
         else:
             stack.pop()
         if names:
-            yield Group(prefix, names, bytes(regular))
+            yield Group(prefix, names, bytes(regular), attributes)
 
 
 def sorted_entries(directory: bytes) -> list["os.DirEntry[bytes]"]:

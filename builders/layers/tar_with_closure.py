@@ -8,6 +8,8 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 from builders.compression.streams import FileRange
 from builders.layers.walk import walk
@@ -15,15 +17,15 @@ from builders.tar.header import (
     DIRECTORY,
     REGULAR,
     Entry,
-    end_of_archive,
     gnu_header,
     padding,
     type_of,
 )
 from builders.tar.reader import Scan, Tape
-from builders.tar.sinks import HashSink, Sink, copy_file
+from builders.tar.sinks import LEAVE_ALONE, HashSink, Sink, copy_file
+from builders.tar.writer import TarWriter
 
-_STORE_MODE = 0o555
+_STORE_MODE: Final = 0o555
 
 
 @dataclass(frozen=True)
@@ -60,32 +62,25 @@ def read_entries(path: str) -> tuple[frozenset[str], int]:
     return frozenset(names), end
 
 
-def hash_closure_layer(path: str, closure: Closure) -> tuple[str, int]:
+def hash_closure_layer(path: str, closure: Closure, *, hint: str = LEAVE_ALONE) -> tuple[str, int]:
     """Return the SHA-256, in hexadecimal, and the size in bytes of the layer."""
     sink = HashSink()
-    size = write_closure_layer(sink, path, closure)
+    size = write_closure_layer(sink, path, closure, hint=hint)
     return sink.digest(), size
 
 
-def write_closure_layer(sink: Sink, path: str, closure: Closure) -> int:
+def write_closure_layer(sink: Sink, path: str, closure: Closure, *, hint: str = LEAVE_ALONE) -> int:
     """Write the tar at `path` with `closure` behind it; return the size in bytes.
 
-    Raises `UserError` where a store path can't be read.
+    Raises `UserError` where a store path can't be read; `hint` says what to do about a file that is
+    missing or has changed.
     """
-    size = closure.offset
-    copy_file(sink, path, size, whole=False)
+    copy_file(sink, path, closure.offset, whole=False, hint=hint)
+    archive = TarWriter(sink, header=partial(gnu_header, long_owner="root"), size=closure.offset)
     for source, entry in _entries(closure):
-        header = gnu_header(entry, long_owner="root")
-        sink.write(header)
-        size += len(header)
-        if entry.size:
-            copy_file(sink, source, entry.size)
-            rest = padding(entry.size)
-            sink.write(bytes(rest))
-            size += entry.size + rest
-    end = end_of_archive(size)
-    sink.write(end)
-    return size + len(end)
+        archive.add(entry, partial(copy_file, sink, source, entry.size, hint=hint))
+    archive.finish()
+    return archive.size
 
 
 def _entries(closure: Closure) -> Iterator[tuple[str, Entry]]:

@@ -15,7 +15,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -25,56 +25,42 @@ from builders.tar.header import (
     DIRECTORY,
     REGULAR,
     Entry,
-    end_of_archive,
+    Owner,
     gnu_header,
-    padding,
     pax_header,
     type_of,
 )
 from builders.tar.sinks import FileSink, Sink, copy_file, sha256
+from builders.tar.writer import TarWriter
 
 MTIME: Final = 315532800
 """1980-01-01: the time that nixpkgs' stdenv gives to whatever has none, and so the reference's."""
+
+_ROOT: Final = "root"
 
 IGNORED_XATTRS = ("security.selinux",)
 """Attributes that the host's kernel puts on every file, and not the image's author."""
 
 
-@dataclass(frozen=True)
-class Owner:
-    """Owner of every entry of a layer, in place of what the files have.
-
-    Where `named`, the names stand there, too, as without GNU tar's --numeric-owner: of those that
-    are the same everywhere, so root's.
-    """
-
-    uid: int
-    gid: int
-    named: bool = False
-
-    @property
-    def uname(self) -> str:
-        """The user's name, or nothing."""
-        return "root" if self.named and self.uid == 0 else ""
-
-    @property
-    def gname(self) -> str:
-        """The group's name, or nothing."""
-        return "root" if self.named and self.gid == 0 else ""
-
-
 def write_layer(
-    out: str, root: str, *, owner: Owner | None = None, exclude: Collection[str] = ()
+    out: str,
+    root: str,
+    *,
+    owner: Owner | None = None,
+    numeric_owner: bool = True,
+    exclude: Collection[str] = (),
 ) -> None:
     """Write the layer of the tree below `root` into the directory `out`.
 
     It is `layer.tar` there, and `checksum` is its SHA-256 in hexadecimal and a newline. Times are
-    `MTIME`; `owner` and `exclude` are as in `write_tree_layer`.
+    `MTIME`; all else is as in `write_tree_layer`.
     """
     path = os.path.join(out, "layer.tar")
     with open(path, "wb", buffering=0) as file:
         sink = FileSink(file.fileno())
-        write_tree_layer(sink, root, mtime=MTIME, owner=owner, exclude=exclude)
+        write_tree_layer(
+            sink, root, mtime=MTIME, owner=owner, numeric_owner=numeric_owner, exclude=exclude
+        )
         sink.flush()
     with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
         checksum.write(f"{sha256(path)}\n")
@@ -86,36 +72,35 @@ def write_tree_layer(
     *,
     mtime: int,
     owner: Owner | None = None,
+    numeric_owner: bool = True,
     exclude: Collection[str] = (),
 ) -> None:
     """Write the layer of the tree below `root`.
 
-    Every entry gets the time `mtime` (seconds since 1970) and, where `owner` is
-    given, that owner. `exclude` holds names relative to `root` (without a
-    leading slash) that stay out, with all that is below them.
+    Every entry gets the time `mtime` (seconds since 1970) and, where `owner` is given, that owner.
+    Owners are written by number alone where `numeric_owner`, as with GNU tar's --numeric-owner, and
+    with their names where not: those that `owner` has, else root's, the only one that is the
+    same everywhere. `exclude` holds names relative to `root` (without a leading slash) that stay
+    out, with all that is below them.
     """
-    entries = list(_entries(root, mtime, owner, frozenset(exclude)))
+    entries = list(_entries(root, mtime, owner, numeric_owner, frozenset(exclude)))
     header: Callable[[Entry], bytes] = partial(
-        gnu_header, long_owner="root" if owner and owner.named else ""
+        gnu_header, long_owner="" if numeric_owner else _ROOT
     )
     if any(entry.xattrs for _, entry in entries):
         header = pax_header
-    size = 0
+    archive = TarWriter(sink, header=header)
     for path, entry in entries:
-        block = header(entry)
-        sink.write(block)
-        size += len(block)
-        if entry.size:
-            copy_file(sink, path, entry.size)
-            sink.write(bytes(padding(entry.size)))
-            size += entry.size + padding(entry.size)
-    sink.write(end_of_archive(size))
+        archive.add(entry, partial(copy_file, sink, path, entry.size))
+    archive.finish()
 
 
 def _entries(
-    root: str, mtime: int, owner: Owner | None, exclude: frozenset[str]
+    root: str, mtime: int, owner: Owner | None, numeric_owner: bool, exclude: frozenset[str]
 ) -> Iterator[tuple[str, Entry]]:
     prefix = len(root) + 1
+    shown: Callable[[Owner], Owner] = _unnamed if numeric_owner else _named
+    given = shown(owner) if owner else None
     for path, status in walk(root, skip=lambda path: path[prefix:] in exclude):
         kind = type_of(status.st_mode)
         name = path[prefix:]
@@ -123,14 +108,15 @@ def _entries(
             # As GNU tar: a socket is of no use without the process that made it.
             warn(f"the socket /{name} stays out of the layer")
             continue
+        written = given or shown(Owner(status.st_uid, status.st_gid))
         entry = Entry(
             name=f"./{name}/" if kind == DIRECTORY and name else f"./{name}",
             type=kind,
             mode=stat.S_IMODE(status.st_mode),
-            uid=status.st_uid if owner is None else owner.uid,
-            gid=status.st_gid if owner is None else owner.gid,
-            uname=owner.uname if owner else "",
-            gname=owner.gname if owner else "",
+            uid=written.uid,
+            gid=written.gid,
+            uname=written.uname,
+            gname=written.gname,
             mtime=mtime,
             xattrs=xattrs_of(path) if owner is None else _authors_xattrs(path),
         )
@@ -141,6 +127,17 @@ def _entries(
         elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
             entry = replace(entry, device=(os.major(status.st_rdev), os.minor(status.st_rdev)))
         yield path, entry
+
+
+def _unnamed(owner: Owner) -> Owner:
+    return Owner(owner.uid, owner.gid) if owner.uname or owner.gname else owner
+
+
+def _named(owner: Owner) -> Owner:
+    return owner._replace(
+        uname=owner.uname or ("" if owner.uid else _ROOT),
+        gname=owner.gname or ("" if owner.gid else _ROOT),
+    )
 
 
 def _authors_xattrs(path: str) -> tuple[tuple[str, bytes], ...]:

@@ -13,6 +13,7 @@ from builders.console.terminal import takes_output
 from builders.formats.image_stream import stream_image
 from builders.image.plan import plan_from_json
 from builders.processes import usable_cores
+from builders.remedies import CHECK_STORE
 
 
 def main(arguments: list[str]) -> None:
@@ -45,5 +46,6 @@ def main(arguments: list[str]) -> None:
         repo_tag=given.repo_tag,
         # A build may run this script, too: mergeImages and exportImage do.
         jobs=usable_cores(os.environ.get("NIX_BUILD_CORES")),
+        hint=CHECK_STORE,
         missing_hint="run 'nix-store --realise' on this script, or build the image again",
     )

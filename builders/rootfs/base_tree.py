@@ -15,7 +15,7 @@ from builders.compression.streams import (
     open_file,
 )
 from builders.console.errors import die
-from builders.image.layers import BaseLayer
+from builders.image.layer_kinds import BaseLayer
 from builders.layers.archived import ArchiveReader
 from builders.rootfs.merged import LayerFile, MergedTree, merge_layers
 

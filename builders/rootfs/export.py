@@ -1,20 +1,21 @@
 """The file system of an image as one tar archive: what `docker import` reads."""
 
+from functools import partial
+
 from builders.rootfs.merged import MergedTree, Place
 from builders.tar.header import (
     DIRECTORY,
     HARD_LINK,
     REGULAR,
     Entry,
-    end_of_archive,
     gnu_header,
-    padding,
     pax_header,
 )
-from builders.tar.sinks import FileSink
+from builders.tar.sinks import Sink
+from builders.tar.writer import TarWriter
 
 
-def write_file_system(sink: FileSink, tree: MergedTree, *, mtime: int) -> None:
+def write_file_system(sink: Sink, tree: MergedTree, *, mtime: int) -> None:
     """Write `tree` as GNU tar would with --sort=name, every entry with the time `mtime`.
 
     Names begin with "./". Owners, modes, devices and extended attributes are those of
@@ -23,20 +24,10 @@ def write_file_system(sink: FileSink, tree: MergedTree, *, mtime: int) -> None:
     seconds since 1970.
     """
     has_xattrs = any(place.node.xattrs for place in tree.walk())
-    header = pax_header if has_xattrs else gnu_header
-    size = 0
+    archive = TarWriter(sink, header=pax_header if has_xattrs else gnu_header)
     for place in tree.walk():
-        entry = _entry(place, mtime)
-        block = header(entry)
-        sink.write(block)
-        size += len(block)
-        if entry.size:
-            tree.copy(place.node, sink)
-            fill = padding(entry.size)
-            if fill:
-                sink.write(bytes(fill))
-            size += entry.size + fill
-    sink.write(end_of_archive(size))
+        archive.add(_entry(place, mtime), partial(tree.copy, place.node, sink))
+    archive.finish()
 
 
 def _entry(place: Place, mtime: int) -> Entry:

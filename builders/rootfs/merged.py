@@ -36,9 +36,10 @@ from builders.tar.header import (
     REGULAR,
     SPARSE,
     SYMLINK,
+    Owner,
 )
 from builders.tar.reader import Member, Scan, Tape
-from builders.tar.sinks import FileSink
+from builders.tar.sinks import Sink
 
 WHITEOUT: Final = ".wh."
 OPAQUE: Final = ".wh..wh..opq"
@@ -69,15 +70,6 @@ _SYMLINK_MODE: Final = 0o777
 """Linux gives this mode to every symbolic link, whatever an archive says."""
 
 _UNLOADABLE: Final = "make the image again: 'docker load' would not take it either"
-
-
-class Owner(NamedTuple):
-    """Owner and group, by number and, where the layer has it, by name."""
-
-    uid: int
-    gid: int
-    uname: str = ""
-    gname: str = ""
 
 
 ROOT: Final = Owner(0, 0)
@@ -185,7 +177,7 @@ class MergedTree:
             data += more
         return data
 
-    def copy(self, node: Node, sink: FileSink) -> None:
+    def copy(self, node: Node, sink: Sink) -> None:
         """Write the content of a regular file of any size to `sink`."""
         fd, offset, size = self.location(node)
         if size < _COPY_FROM:

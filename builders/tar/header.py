@@ -7,9 +7,10 @@ Format"; CPython's Lib/tarfile.py for the choices that pax leaves open.
 """
 
 import stat
+import struct
 import zlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 BLOCK: Final = 512
 RECORD: Final = 20 * BLOCK
@@ -40,18 +41,28 @@ _TYPE_BY_FORMAT: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Stamp:
-    """What every entry of a store layer has in common.
+class Owner(NamedTuple):
+    """Owner and group of a file, by number and, where they have one, by name."""
 
-    `mtime` is in seconds since 1970-01-01 UTC and may be negative.
-    """
-
-    mtime: int
     uid: int
     gid: int
-    uname: str
-    gname: str
+    uname: str = ""
+    gname: str = ""
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What entries have in place of what their files have.
+
+    `mtime` is in seconds since 1970-01-01 UTC and may be negative. `mode` is the permission bits of
+    all but symbolic links, None where each file keeps its own. `xattrs` are names and values of
+    extended attributes.
+    """
+
+    owner: Owner
+    mtime: int
+    mode: int | None = None
+    xattrs: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +180,30 @@ def gnu_header(entry: Entry, *, long_owner: str = "") -> bytes:
         + _field(entry.gname, _OWNER_NAME_LENGTH)
         + (b"%07o\x00%07o\x00" % entry.device if entry.device else bytes(16))
     )
+
+
+class UstarFields(NamedTuple):
+    """The fields of a header block, as they stand in it; `rest` is from the magic on."""
+
+    name: bytes
+    mode: bytes
+    uid: bytes
+    gid: bytes
+    size: bytes
+    mtime: bytes
+    checksum: bytes
+    type: bytes
+    linkname: bytes
+    rest: bytes
+
+
+_USTAR: Final = struct.Struct("100s8s8s8s12s12s8s1s100s255s")
+"""POSIX.1-2017, "ustar Interchange Format"; GNU tar has the same fields up to the magic."""
+
+
+def ustar_fields(header: bytes) -> UstarFields:
+    """Return the fields of the last block of `header`: extended headers and long names precede."""
+    return UstarFields._make(_USTAR.unpack(header[-BLOCK:]))
 
 
 def _field(value: str, length: int) -> bytes:

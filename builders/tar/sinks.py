@@ -8,9 +8,10 @@ import os
 import queue
 import stat
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 from builders.console.errors import die
 
@@ -28,97 +29,55 @@ _MADV_POPULATE_READ: Final = 22
 """From asm-generic/mman-common.h; `mmap` has no name for it."""
 _F_SETPIPE_SZ: Final = 1031
 """From linux/fcntl.h; `fcntl.F_SETPIPE_SZ` exists in CPython from 3.10, but not in every build."""
+LEAVE_ALONE: Final = "leave the file alone while it is read, and start again"
+"""What to do about a file that is missing or has changed, where no caller knows better."""
 
 
-class Sink(Protocol):
-    """Takes a tar stream; `written` counts its bytes.
+class Sink(ABC):
+    """Takes a tar stream.
 
-    Files of at least `copy_from` bytes are better copied than read and written.
+    A new kind has to define `write`. All else then works, and the kind may do it better. What comes
+    by different methods is one stream, in the order of the calls.
     """
 
-    written: int
-    copy_from: int
+    copy_from: int = 1 << 18
+    """Files of at least so many bytes are better copied than read and written."""
 
-    def write(self, data: bytes) -> None:
-        """Take `data`."""
-
-    def copy(self, file: int, size: int, path: str) -> None:
-        """Take the open `file`, which has `size` bytes; `path` names it in errors."""
-
-
-def copy_file(sink: Sink, path: str, size: int, *, whole: bool = True) -> None:
-    """Write the file at `path` to `sink`, or only its first `size` bytes where not `whole`.
-
-    Raises `UserError` where it can't be read or has not `size` bytes.
-    """
-    file = _open(path)
-    try:
-        found = os.fstat(file).st_size
-        if found < size or (whole and found != size):
-            changed(path, size)
-        if size >= sink.copy_from:
-            sink.copy(file, size, path)
-        else:
-            data = os.read(file, size)
-            if len(data) != size:
-                changed(path, size)
-            sink.write(data)
-    finally:
-        os.close(file)
-
-
-def sha256(path: str) -> str:
-    """Return the SHA-256 of the file at `path`, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class HashSink:
-    """Hashes a stream with SHA-256 and keeps nothing of it.
-
-    A thread of its own does the hashing, for which the interpreter's lock is
-    not needed, while the caller collects what comes next: a single large layer
-    keeps more than one core busy. Large files are mapped and not read, so that the caller
-    may be far ahead of the hash without holding their bytes in memory.
-    """
-
-    # To map a file costs as much as to read some pages of it.
-    copy_from = 1 << 18
-
-    def __init__(self, *, ahead: int = 1 << 26) -> None:
-        """Up to `ahead` bytes in memory may wait for being hashed; with 0 there is no thread."""
-        self.written = 0
-        self._ahead = ahead
-        self._hash = hashlib.sha256()
-        self._queue: queue.SimpleQueue[bytes | mmap.mmap | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._room = threading.Condition()
-        self._held = 0
-        self._mapped = 0
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Take `data`; what a memoryview looks at may change afterwards."""
-        self.written += len(data)
-        if not self._ahead or (self._thread is None and len(data) < _BUFFER):
-            self._hash.update(data)
-        else:
-            self._put(bytes(data))
-
-    def copy(self, file: int, size: int, path: str) -> None:
-        """Take the open `file`, which has `size` bytes; `path` names it in errors."""
-        for offset in range(0, size, _WINDOW):
-            length = min(_WINDOW, size - offset)
-            data = mmap.mmap(file, length, access=mmap.ACCESS_READ, offset=offset)
-            if self._ahead:
-                self._put(data)
-            else:
-                self._update(data)
-        self.written += size
+    shares_memory: bool = False
+    """Whether `write_shared` is quicker than `splice`: where the stream ends in this process."""
 
     @property
     def wants_help(self) -> bool:
-        """Whether the hash has so little before it that helpers should see to more."""
-        return self._held < _STARVING and self._mapped < 4
+        """Whether, at the moment, helper processes should write a part of the stream."""
+        return True
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Take `data`."""
+
+    def write_shared(self, data: memoryview) -> None:
+        """Take `data`, which may change afterwards."""
+        self.write(bytes(data))
+
+    def copy(self, file: int, size: int, path: str, *, hint: str = LEAVE_ALONE) -> None:
+        """Take the open `file`, which has `size` bytes.
+
+        Raises `UserError` where it has fewer; `path` names the file then, and `hint` says what to
+        do about it.
+        """
+        self.copy_range(file, 0, size, path, hint=hint)
+
+    def copy_range(
+        self, file: int, offset: int, size: int, path: str, *, hint: str = LEAVE_ALONE
+    ) -> None:
+        """Take `size` bytes from `offset` on of the open `file`; all else is as in `copy`."""
+        end = offset + size
+        while offset < end:
+            data = os.pread(file, min(end - offset, _BUFFER), offset)
+            if not data:
+                changed(path, size, hint=hint)
+            self.write(data)
+            offset += len(data)
 
     def splice(self, pipe: int, size: int) -> bool:
         """Take `size` bytes out of the pipe `pipe`; return False where it has no more."""
@@ -130,8 +89,91 @@ class HashSink:
             size -= len(data)
         return True
 
-    def flush(self) -> None:
-        """Nothing is held back from the hash."""
+    def flush(self) -> None:  # noqa: B027
+        """Pass on what is held back; nothing is, where a kind of sink doesn't say so."""
+
+
+def copy_file(
+    sink: Sink, path: str, size: int, *, whole: bool = True, hint: str = LEAVE_ALONE
+) -> None:
+    """Write the file at `path` to `sink`, or only its first `size` bytes where not `whole`.
+
+    Raises `UserError` where it can't be read or has not `size` bytes; `hint` says what to do about
+    a file that is missing or has changed.
+    """
+    file = _open(path, hint)
+    try:
+        found = os.fstat(file).st_size
+        if found < size or (whole and found != size):
+            changed(path, size, hint=hint)
+        if size >= sink.copy_from:
+            sink.copy(file, size, path, hint=hint)
+        else:
+            data = os.read(file, size)
+            if len(data) != size:
+                changed(path, size, hint=hint)
+            sink.write(data)
+    finally:
+        os.close(file)
+
+
+def sha256(path: str) -> str:
+    """Return the SHA-256 of the file at `path`, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class HashSink(Sink):
+    """Hashes a stream with SHA-256 and keeps nothing of it.
+
+    A thread of its own does the hashing, for which the interpreter's lock is
+    not needed, while the caller collects what comes next: a single large layer
+    keeps more than one core busy. Large files are mapped and not read, so that the caller
+    may be far ahead of the hash without holding their bytes in memory.
+    """
+
+    # To map a file costs as much as to read some pages of it.
+    copy_from = 1 << 18
+    shares_memory = True
+
+    def __init__(self, *, ahead: int = 1 << 26) -> None:
+        """Up to `ahead` bytes in memory may wait for being hashed; with 0 there is no thread."""
+        self._ahead = ahead
+        self._hash = hashlib.sha256()
+        self._queue: queue.SimpleQueue[bytes | mmap.mmap | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._room = threading.Condition()
+        self._held = 0
+        self._mapped = 0
+
+    def write(self, data: bytes) -> None:
+        """Take `data`."""
+        if self._is_direct(len(data)):
+            self._hash.update(data)
+        else:
+            self._put(data)
+
+    def write_shared(self, data: memoryview) -> None:
+        """Take `data`, which may change afterwards; what is hashed at once needs no copy."""
+        if self._is_direct(len(data)):
+            self._hash.update(data)
+        else:
+            self._put(bytes(data))
+
+    def copy(self, file: int, size: int, path: str, *, hint: str = LEAVE_ALONE) -> None:
+        """Take the open `file`, which has `size` bytes."""
+        for offset in range(0, size, _WINDOW):
+            length = min(_WINDOW, size - offset)
+            data = mmap.mmap(file, length, access=mmap.ACCESS_READ, offset=offset)
+            if self._ahead:
+                self._put(data)
+            else:
+                self._update(data)
+
+    @property
+    def wants_help(self) -> bool:
+        """Whether the hash has so little before it that helpers should see to more."""
+        return self._held < _STARVING and self._mapped < 4
 
     def digest(self) -> str:
         """Return the SHA-256 of all that was written, in hexadecimal."""
@@ -140,6 +182,10 @@ class HashSink:
             self._thread.join()
             self._thread = None
         return self._hash.hexdigest()
+
+    def _is_direct(self, size: int) -> bool:
+        """Whether so many bytes are hashed by the caller, and not by the thread."""
+        return not self._ahead or (self._thread is None and size < _BUFFER)
 
     def _put(self, data: bytes | mmap.mmap) -> None:
         if self._thread is None:
@@ -175,16 +221,16 @@ class HashSink:
             self._held += sign * len(data)
 
 
-class FileSink:
+class FileSink(Sink):
     """Writes a stream to a file descriptor: a pipe, a socket or a file.
 
+    `written` counts the bytes that are out.
     Small pieces are joined to writes of about 1 MiB; large files go from the
     page cache into the descriptor without passing through this process.
     """
 
     # From some pages on it is quicker to hand the kernel's pages to the reader.
     copy_from = 1 << 15
-    wants_help = True
 
     def __init__(self, fd: int, *, on_written: Callable[[int], None] = lambda _: None) -> None:
         """`on_written` is told, now and then, how many bytes have been written in all."""
@@ -205,18 +251,16 @@ class FileSink:
         if self._pending >= _BUFFER:
             self.flush()
 
-    def copy(self, file: int, size: int, path: str) -> None:
-        """Take the open `file`, which has `size` bytes; `path` names it in errors."""
-        self.copy_range(file, 0, size, path)
-
-    def copy_range(self, file: int, offset: int, size: int, path: str) -> None:
-        """Take `size` bytes from `offset` on of the open `file`; `path` names it in errors."""
+    def copy_range(
+        self, file: int, offset: int, size: int, path: str, *, hint: str = LEAVE_ALONE
+    ) -> None:
+        """Take `size` bytes from `offset` on of the open `file`."""
         self.flush()
         end = offset + size
         while offset < end:
             count = self._send(file, offset, end - offset)
             if count == 0:
-                changed(path, size)
+                changed(path, size, hint=hint)
             offset += count
             self.written += count
             self._on_written(self.written)
@@ -282,27 +326,20 @@ def enlarge_pipe(fd: int) -> None:
         return
 
 
-def _open(path: str) -> int:
+def _open(path: str, hint: str) -> int:
     try:
         return os.open(path, OPEN_FLAGS)
     except OSError as error:
-        unreadable(path, error)
+        unreadable(path, error, hint=hint)
 
 
-def unreadable(path: str, error: OSError) -> NoReturn:
-    """Raise the `UserError` of a file that can't be opened."""
+def unreadable(path: str, error: OSError, *, hint: str) -> NoReturn:
+    """Raise the `UserError` of a file that can't be opened; `hint` is for one that is missing."""
     if isinstance(error, FileNotFoundError):
-        die(
-            f"{path} is missing",
-            hint="realise it again with 'nix-store --realise', or check the store with "
-            "'nix-store --verify --check-contents --repair'",
-        )
+        die(f"{path} is missing", hint=hint)
     die(f"can't read {path}: {error.strerror}", hint="make it readable for the build user")
 
 
-def changed(path: str, size: int) -> NoReturn:
+def changed(path: str, size: int, *, hint: str) -> NoReturn:
     """Raise the `UserError` of a file that does not have its `size` bytes."""
-    die(
-        f"{path} no longer has the {size} bytes that it had when the image was planned",
-        hint="check the store with 'nix-store --verify --check-contents --repair'",
-    )
+    die(f"{path} no longer has the {size} bytes that it had when the image was planned", hint=hint)

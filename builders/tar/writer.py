@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from builders.tar.header import Entry, end_of_archive, padding, pax_header
+from builders.tar.header import BLOCK, Entry, end_of_archive, pax_header
 from builders.tar.sinks import Sink
 
 
@@ -28,28 +28,32 @@ class TarWriter:
 
         Where `entry` has no bytes, `content` is not called.
         """
-        if content is None:
-            content = b""
-        if isinstance(content, bytes) and len(content) != entry.size:
-            raise ValueError(f"{entry.name} has {len(content)} bytes, and not {entry.size}")
+        size = entry.size
+        if not callable(content):
+            content = content or b""
+            if len(content) != size:
+                raise ValueError(f"{entry.name} has {len(content)} bytes, and not {size}")
+        write = self._sink.write
         header = self._header(entry)
-        self._sink.write(header)
-        self.size += len(header)
-        if entry.size:
-            self._add_content(entry.size, content)
+        write(header)
+        added = len(header)
+        if size:
+            if callable(content):
+                content()
+            else:
+                write(content)
+            rest = -size % BLOCK
+            if rest:
+                write(bytes(rest))
+            added += size + rest
+        self.size += added
+
+    def count(self, size: int) -> None:
+        """Count `size` bytes, whole members, that went to the sink past this writer."""
+        self.size += size
 
     def finish(self) -> None:
         """Add the end of the archive. Nothing is added behind it."""
         end = end_of_archive(self.size)
         self._sink.write(end)
         self.size += len(end)
-
-    def _add_content(self, size: int, content: bytes | Callable[[], object]) -> None:
-        if isinstance(content, bytes):
-            self._sink.write(content)
-        else:
-            content()
-        rest = padding(size)
-        if rest:
-            self._sink.write(bytes(rest))
-        self.size += size + rest

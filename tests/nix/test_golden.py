@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from builders.layers.store_paths import hash_store_layer
-from builders.tar.header import Stamp
+from builders.tar.header import Attributes, Owner
 from tests.nix.images import stream
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -45,9 +45,10 @@ def test_customisation_layer(golden, store_paths):
 
 @pytest.mark.parametrize("golden", LAYERS["layers"], ids=range(len(LAYERS["layers"])))
 def test_store_path_layer(golden, store_paths):
-    stamp = Stamp(**{key: golden[key] for key in ("mtime", "uid", "gid", "uname", "gname")})
+    owner = Owner(*(golden[key] for key in ("uid", "gid", "uname", "gname")))
+    attributes = Attributes(owner, mtime=golden["mtime"])
     paths = [store_paths[name] for name in golden["trees"]]
-    assert hash_store_layer(paths, stamp=stamp, store_dir="/nix/store") == (
+    assert hash_store_layer(paths, attributes=attributes, store_dir="/nix/store") == (
         golden["sha256"],
         golden["size"],
     )

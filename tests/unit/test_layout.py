@@ -36,10 +36,16 @@ def room_of(module):
     return parts[1] if len(parts) > 2 else ""
 
 
+SPEAKERS_OF_NIX = {
+    "builders.__main__": "the table of commands",
+    "builders.remedies": "what the entrances give the library to say",
+}
+"""Modules beside the rooms that are no part of the library, and what they are."""
+
 LIBRARY = {
     name: tree
     for name, tree in MODULES.items()
-    if room_of(name) not in ENTRANCES and name != "builders.__main__"
+    if room_of(name) not in ENTRANCES and name not in SPEAKERS_OF_NIX
 }
 
 

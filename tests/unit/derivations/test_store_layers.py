@@ -6,7 +6,7 @@ from builders.closure.graph import read_graph
 from builders.console.errors import UserError
 from builders.derivations.planned import PlannedBase
 from builders.derivations.store_layers import Arguments, layer_paths
-from builders.image.layers import BaseLayer, Blob
+from builders.image.layer_kinds import BaseLayer, Blob
 from tests.unit.closure.test_pipeline import TREE, letters
 
 

@@ -12,7 +12,7 @@ from builders.compression import streams
 from builders.console.errors import UserError
 from builders.formats import documents
 from builders.formats import image_archive as files
-from builders.image.layers import Blob, layer_from_json
+from builders.image.layer_kinds import Blob, layer_from_json
 from builders.layers.archived import ArchiveReader
 from tests.unit.archives import (
     COMPRESSORS,

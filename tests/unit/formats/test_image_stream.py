@@ -14,8 +14,8 @@ import pytest
 from builders.console.errors import UserError
 from builders.formats.image_stream import stream_image
 from builders.image.dates import NOW
+from builders.image.layer_kinds import StoreLayer, TarLayer
 from builders.image.layering import hash_layers
-from builders.image.layers import StoreLayer, TarLayer
 from builders.image.plan import Plan
 from builders.image.platform import Platform
 from tests.unit.support import BUILDERS
@@ -156,6 +156,18 @@ def run_stream(plan, tmp_path, *arguments, **options):
         stderr=subprocess.PIPE,
         text=True,
         **options,
+    )
+
+
+def test_the_program_says_how_to_check_the_store(plan, tmp_path):
+    with open(os.path.join(plan.layers[1].paths[0], "more"), "w") as file:
+        file.write("more" * 5000)
+    process = run_stream(plan, tmp_path, stdout=subprocess.DEVNULL)
+    last = process.communicate()[1].splitlines()[-1]
+    assert process.returncode == 1
+    assert last.endswith(
+        "when the image was planned; check the store with "
+        "'nix-store --verify --check-contents --repair', or build the image again"
     )
 
 

@@ -10,8 +10,8 @@ import pytest
 from builders.closure.graph import read_graph
 from builders.image.configuration import image_config
 from builders.image.dates import NOW
+from builders.image.layer_kinds import BaseLayer, Blob, StoreLayer, TarLayer, TarWithClosure
 from builders.image.layering import hash_layers, join_last
-from builders.image.layers import BaseLayer, Blob, StoreLayer, TarLayer, TarWithClosure
 from builders.image.plan import Plan, graph_to_json, plan_from_json
 from builders.image.platform import Platform
 from builders.layers.tar_with_closure import Closure

@@ -14,12 +14,12 @@ import pytest
 
 from builders.console.errors import UserError
 from builders.layers.store_paths import hash_store_layer, parents, write_store_layer
-from builders.tar.header import BLOCK, RECORD, Entry, Stamp, pax_header
+from builders.tar.header import BLOCK, RECORD, Attributes, Entry, Owner, pax_header
 from builders.tar.sinks import FileSink, HashSink, copy_file
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
 LAYERS = json.loads((GOLDEN / "layers.json").read_text())
-ROOT = Stamp(mtime=1, uid=0, gid=0, uname="root", gname="root")
+ROOT = Attributes(Owner(0, 0, "root", "root"), mtime=1)
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +32,14 @@ def trees(tmp_path_factory):
     return out
 
 
-def by_tarfile(paths, stamp, store_dir):
+def by_tarfile(paths, attributes, store_dir):
     """The layer as the rules say it, written with the standard library."""
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as archive:
 
         def add(info, file=None):
-            info.mtime, info.uid, info.gid = stamp.mtime, stamp.uid, stamp.gid
-            info.uname, info.gname = stamp.uname, stamp.gname
+            info.mtime = attributes.mtime
+            info.uid, info.gid, info.uname, info.gname = attributes.owner
             archive.addfile(info, file)
 
         for directory in parents(store_dir):
@@ -66,23 +66,27 @@ def by_tarfile(paths, stamp, store_dir):
     return target.getvalue()
 
 
-def assert_like_tarfile(paths, stamp=ROOT, store_dir="/nix/store"):
-    expected = by_tarfile(paths, stamp, store_dir)
-    digest, size = hash_store_layer([str(path) for path in paths], stamp=stamp, store_dir=store_dir)
+def assert_like_tarfile(paths, attributes=ROOT, store_dir="/nix/store"):
+    expected = by_tarfile(paths, attributes, store_dir)
+    digest, size = hash_store_layer(
+        [str(path) for path in paths], attributes=attributes, store_dir=store_dir
+    )
     assert (digest, size) == (hashlib.sha256(expected).hexdigest(), len(expected))
 
 
 @pytest.mark.parametrize("layer", LAYERS["layers"], ids=lambda layer: "+".join(layer["trees"]))
 def test_golden_trees_come_out_as_tarfile_writes_them(layer, trees):
-    stamp = Stamp(**{key: layer[key] for key in ("mtime", "uid", "gid", "uname", "gname")})
-    assert_like_tarfile([trees / name for name in layer["trees"]], stamp)
+    owner = Owner(*(layer[key] for key in ("uid", "gid", "uname", "gname")))
+    assert_like_tarfile(
+        [trees / name for name in layer["trees"]], Attributes(owner, mtime=layer["mtime"])
+    )
 
 
 @pytest.mark.parametrize("mtime", [0, -5, 8**11])
 @pytest.mark.parametrize("uname", ["root", "n" * 32, "n" * 33, "ü"])
 def test_odd_owners_and_times(trees, mtime, uname):
-    stamp = Stamp(mtime=mtime, uid=8**7 - 1, gid=8**7, uname=uname, gname="")
-    assert_like_tarfile([trees / "plain", trees / "names-at-the-limit"], stamp)
+    attributes = Attributes(Owner(8**7 - 1, 8**7, uname), mtime=mtime)
+    assert_like_tarfile([trees / "plain", trees / "names-at-the-limit"], attributes)
 
 
 @pytest.mark.parametrize("length", [*range(80, 104), 255])
@@ -117,12 +121,12 @@ def test_layer_written_to_a_pipe_is_the_layer_that_is_hashed(tmp_path):
     (tmp_path / "large").write_bytes(os.urandom(3 << 20))
     (tmp_path / "small").write_bytes(b"x" * 513)
     (tmp_path / "empty").touch()
-    digest, size = hash_store_layer([str(tmp_path)], stamp=ROOT, store_dir="/nix/store")
+    digest, size = hash_store_layer([str(tmp_path)], attributes=ROOT, store_dir="/nix/store")
     reader, writer = os.pipe()
     child = subprocess.Popen(["sha256sum"], stdin=reader, stdout=subprocess.PIPE, text=True)
     os.close(reader)
     sink = FileSink(writer)
-    written = write_store_layer(sink, [str(tmp_path)], stamp=ROOT, store_dir="/nix/store")
+    written = write_store_layer(sink, [str(tmp_path)], attributes=ROOT, store_dir="/nix/store")
     sink.flush()
     os.close(writer)
     assert child.communicate()[0].split()[0] == digest
@@ -144,14 +148,14 @@ def test_the_store_directory_and_its_parents_come_first():
 
 def test_a_missing_store_path_is_named(tmp_path):
     with pytest.raises(UserError, match="no-such-path is missing"):
-        hash_store_layer([str(tmp_path / "no-such-path")], stamp=ROOT, store_dir="/nix/store")
+        hash_store_layer([str(tmp_path / "no-such-path")], attributes=ROOT, store_dir="/nix/store")
 
 
 def test_a_socket_is_refused(tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "s"))
         with pytest.raises(UserError, match="is a socket"):
-            hash_store_layer([str(tmp_path)], stamp=ROOT, store_dir="/nix/store")
+            hash_store_layer([str(tmp_path)], attributes=ROOT, store_dir="/nix/store")
 
 
 @pytest.mark.parametrize("size", [10, 5 << 20])

@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
-from builders.layers.tree import Owner, write_tree_layer
-from builders.tar.sinks import HashSink
+from builders.layers.tree import write_tree_layer
+from builders.tar.header import Owner
+from tests.unit.support import Collected
 
 MTIME = 315532800
 TAR = [
@@ -21,21 +22,6 @@ TAR = [
     "-cf",
     "-",
 ]
-
-
-class Collected(HashSink):
-    """A sink that keeps what is written."""
-
-    def __init__(self):
-        super().__init__()
-        self.data = b""
-
-    def write(self, data):
-        super().write(data)
-        self.data += data
-
-    def copy(self, file, size, path):
-        self.write(os.read(file, size))
 
 
 def layer(root, **options):
@@ -126,7 +112,7 @@ def test_owners_with_names(root, uid):
         check=True,
         capture_output=True,
     ).stdout
-    assert layer(root, owner=Owner(uid, uid, named=True)) == expected
+    assert layer(root, owner=Owner(uid, uid), numeric_owner=False) == expected
 
 
 def test_excluded_names_stay_out_with_all_below_them(root):

@@ -10,7 +10,7 @@ import pytest
 
 from builders.console.errors import UserError
 from builders.rootfs import merged as merged_module
-from builders.rootfs.merged import LayerFile, Owner, merge_layers
+from builders.rootfs.merged import LayerFile, merge_layers
 from builders.tar.header import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
@@ -18,6 +18,7 @@ from builders.tar.header import (
     FIFO,
     REGULAR,
     SYMLINK,
+    Owner,
 )
 from tests.unit.archives import directory_header as directory
 from tests.unit.archives import hard, link, special, tar

@@ -17,8 +17,8 @@ from builders.image.dates import NOW
 from builders.layers.resources import Resources
 from builders.layers.store_paths import write_store_layer
 from builders.layers.tar_with_closure import Closure, write_closure_layer
-from builders.tar.header import Stamp
-from builders.tar.sinks import FileSink, copy_file
+from builders.tar.header import Attributes, Owner
+from builders.tar.sinks import Sink, copy_file
 
 _TAR: Final = "application/vnd.oci.image.layer.v1.tar"
 
@@ -86,8 +86,11 @@ class Layer(ABC):
         """Return a line of progress about the layer, which is the image's `number`th."""
 
     @abstractmethod
-    def write(self, sink: FileSink, resources: Resources) -> None:
-        """Write the blob to `sink`; raises `UserError` where it is not what was planned."""
+    def write(self, sink: Sink, resources: Resources) -> None:
+        """Write the blob to `sink`; raises `UserError` where it is not what was planned.
+
+        What to do about that is the hint of `resources`.
+        """
 
     def at(self, time: int) -> Self:
         """Return the layer with `time`, in seconds since 1970, for `NOW`; it is to be hashed."""
@@ -161,7 +164,7 @@ class BaseLayer(Layer):
         """Return a line that names the archive."""
         return f"Adding base layer {number} from {self.archive}"
 
-    def write(self, sink: FileSink, resources: Resources) -> None:
+    def write(self, sink: Sink, resources: Resources) -> None:
         """Copy the layer out of the archive."""
         archive = resources.archive(self.archive, self.compression)
         archive.copy(sink, self.offset, self.stored.size, name=self.name)
@@ -193,13 +196,11 @@ class StoreLayer(Layer):
     size: int | None = None
 
     @property
-    def stamp(self) -> Stamp:
+    def attributes(self) -> Attributes:
         """The owner and the time of every entry."""
         if not isinstance(self.mtime, int):
             raise ValueError("the layer's mtime is not resolved")
-        return Stamp(
-            mtime=self.mtime, uid=self.uid, gid=self.gid, uname=self.uname, gname=self.gname
-        )
+        return Attributes(Owner(self.uid, self.gid, self.uname, self.gname), mtime=self.mtime)
 
     @property
     def store_paths(self) -> tuple[str, ...]:
@@ -219,20 +220,21 @@ class StoreLayer(Layer):
         """Return a line that lists the paths."""
         return f"Creating layer {number} from paths: {list(self.paths)}"
 
-    def write(self, sink: FileSink, resources: Resources) -> None:
+    def write(self, sink: Sink, resources: Resources) -> None:
         """Make the layer out of the store."""
         written = write_store_layer(
             sink,
             self.paths,
-            stamp=self.stamp,
+            attributes=self.attributes,
             store_dir=self.store_dir,
             helpers=resources.helpers,
+            hint=resources.hint,
         )
         if written != self.size:
             die(
                 f"the layer of {', '.join(self.paths)} has {written} bytes, but {self.size} when "
                 "the image was planned",
-                hint="check the store with 'nix-store --verify --check-contents --repair'",
+                hint=resources.hint,
             )
 
     def at(self, time: int) -> Self:
@@ -268,9 +270,9 @@ class TarLayer(Layer):
         """Return a line that says what the layer is."""
         return f"Creating layer {number} with customisation..."
 
-    def write(self, sink: FileSink, resources: Resources) -> None:
+    def write(self, sink: Sink, resources: Resources) -> None:
         """Copy the tar."""
-        copy_file(sink, self.path, self.size)
+        copy_file(sink, self.path, self.size, hint=resources.hint)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -296,9 +298,9 @@ class TarWithClosure(TarLayer):
         """The tar and the paths."""
         return (self.path, *self.closure.paths)
 
-    def write(self, sink: FileSink, resources: Resources) -> None:
+    def write(self, sink: Sink, resources: Resources) -> None:
         """Copy the tar, and make the rest out of the store."""
-        write_closure_layer(sink, self.path, self.closure)
+        write_closure_layer(sink, self.path, self.closure, hint=resources.hint)
 
     def to_json(self) -> dict[str, Any]:
         """Return the layer as JSON's types: names in the order of their code points."""

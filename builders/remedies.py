@@ -1,0 +1,8 @@
+"""What to do about failures of the library, which knows no Nix, in the words of who has Nix."""
+
+from typing import Final
+
+CHECK_STORE: Final = (
+    "check the store with 'nix-store --verify --check-contents --repair', or build the image again"
+)
+"""About a file of the store that is missing or not what it was when the image was planned."""
