@@ -16,7 +16,8 @@ from builders.layers.tar_with_closure import Closure, hash_closure_layer, read_e
 from builders.layers.tree import MTIME
 from builders.layers.walk import walk
 from builders.rootfs.base_tree import open_base
-from builders.rootfs.merged import OPAQUE, WHITEOUT, MergedTree
+from builders.rootfs.merged import OPAQUE, WHITEOUT
+from builders.rootfs.merged_tree import MergedTree
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The file system of an image as one tar archive: what `docker import` reads."""
 
-from builders.rootfs.merged import MergedTree, Place
+from builders.rootfs.merged_tree import MergedTree, Place
 from builders.tar.header import (
     DIRECTORY,
     HARD_LINK,
