@@ -129,9 +129,11 @@ class _Map:
         self._archive = ffi.read_new()
         self._entry = ffi.entry_new()
         try:
-            ffi.get_read_filter_function("none")(self._archive)
-            ffi.get_read_format_function("tar")(self._archive)
-            self._call(ffi.read_open, None, ffi.NO_OPEN_CB, self._callback, ffi.NO_CLOSE_CB)
+            ffi.read_support_filter_none(self._archive)
+            ffi.read_support_format_tar(self._archive)
+            # Null pointers: there is nothing to open or close.
+            opened, closed = ffi.OPEN_CALLBACK(), ffi.CLOSE_CALLBACK()
+            self._call(ffi.read_open, None, opened, self._callback, closed)
             self._call(ffi.read_next_header2, self._entry)
             self.size = ffi.entry_size(self._entry)
         except BaseException:
