@@ -44,6 +44,7 @@ _STORED_LIMIT: Final = 1 << 44
 _MAGIC: Final = slice(257, 265)
 _MAP_FIELDS: Final = 345
 """From here on a header of GNU tar's has what only sparse files need."""
+_SIZES: Final = frozenset(("GNU.sparse.size", "GNU.sparse.realsize"))
 _ZEROS: Final = 1 << 26
 """Bytes that stand for data at once. None of them is touched, so that they take no memory."""
 
@@ -64,17 +65,19 @@ def read_map(
     """
     if not records and header[_MAGIC] != GNU_MAGIC:
         raise SparseMapError("is in a header that is not GNU tar's")
+    if records and not _SIZES & dict(records).keys():
+        raise SparseMapError("has no size")
     if stored > _STORED_LIMIT:
         raise SparseMapError(f"goes with {stored} bytes of data")
     start = tape.position
     extents: list[Extent] = []
     left = stored
-    with _Map(_headers(header, records), tape) as found:
+    # A byte more than there is, so that libarchive doesn't keep silent about what claims it.
+    with _Map(_headers(header, records, stored + 1), tape) as found:
         size = found.size
         if records:
             left -= tape.position - start
-        # An archive without a size of the file has the one that `_headers` made up.
-        if not 0 <= size != _STORED_LIMIT:
+        if size < 0:
             raise SparseMapError("has no size")
         for extent in found.blocks():
             left -= extent.size
@@ -98,9 +101,9 @@ def _add(extents: list[Extent], new: Extent, size: int) -> None:
         extents.append(new)
 
 
-def _headers(header: bytes, records: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return headers with the same map, of a member without a name and with more data."""
-    entry = Entry("sparse", REGULAR if records else SPARSE, 0, 0, 0, 0, size=_STORED_LIMIT)
+def _headers(header: bytes, records: Sequence[tuple[str, bytes]], stored: int) -> bytes:
+    """Return headers with the same map, of a member with another name and size."""
+    entry = Entry("sparse", REGULAR if records else SPARSE, 0, 0, 0, 0, size=stored)
     block = gnu_header(entry)
     if records:
         data = b"".join(pax_record(key.encode(), value) for key, value in records)

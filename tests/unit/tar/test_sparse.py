@@ -51,7 +51,7 @@ def refused():
             str(caught.value),
         )
         assert found
-        assert reason in found[1]
+        assert re.search(reason, found[1])
 
     return check
 
@@ -173,7 +173,7 @@ def pax_form(data, records):
     ("records", "reason"),
     [
         ({"map": "0,8"}, "has no size"),
-        ({"map": "0,8", "size": "-1"}, "has no size"),
+        ({"map": "0,8", "size": "-1"}, "has no size|can't be read"),
         ({"map": "0", "size": "8"}, "has more data than the archive"),
         ({"map": "zero,8", "size": "8"}, "can't be read"),
         ({"size": "8"}, "has more data than the archive"),
