@@ -176,10 +176,10 @@ def sparse(name, data, *, size=None, extents=None, **facts):
 
 
 SPARSE_FORMS = {
-    "gnu": ("--format=gnu",),
-    "pax 0.0": ("--format=posix", "--sparse-version=0.0"),
-    "pax 0.1": ("--format=posix", "--sparse-version=0.1"),
-    "pax 1.0": ("--format=posix", "--sparse-version=1.0"),
+    "gnu": ("--sparse", "--format=gnu"),
+    "pax 0.0": ("--sparse", "--format=posix", "--sparse-version=0.0"),
+    "pax 0.1": ("--sparse", "--format=posix", "--sparse-version=0.1"),
+    "pax 1.0": ("--sparse", "--format=posix", "--sparse-version=1.0"),
 }
 """The forms that GNU tar has for sparse files, and its options for each."""
 
@@ -194,8 +194,8 @@ def write_sparse(path, size, pieces):
 
 
 def gnu_tar(directory, *options):
-    """What GNU tar packs of `directory`, with sparse files as such."""
-    command = ["tar", "--sparse", "--sort=name", *options, "-C", directory, "-cf", "-", "."]
+    """What GNU tar packs of `directory`."""
+    command = ["tar", "--sort=name", *options, "-C", directory, "-cf", "-", "."]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
