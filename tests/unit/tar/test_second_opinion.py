@@ -67,6 +67,13 @@ def sealed(header):
     return bytes(header[:148]) + b"%06o\0 " % total + bytes(header[156:512])
 
 
+def _link_with_a_size():
+    raw = bytearray(tarfile.TarInfo("x").tobuf())
+    raw[124:135] = b"%011o" % 600
+    raw[156:158] = b"2y"
+    return sealed(raw) + bytes(1024)
+
+
 FILE = tarfile.TarInfo("x").tobuf() + bytes(1024)
 
 PLAIN = {
@@ -108,6 +115,7 @@ PLAIN = {
     "contiguous files": layer_of(member("c", b"abc", kind=b"7")),
     "directories of before POSIX": layer_of(member("d/", kind=b"\0")),
     "numbers among spaces": field(108, b"   12 \0 "),
+    "links with a size": _link_with_a_size(),
     "a second archive behind the first": tar([("a", b"1")]) + tar([("b", b"2")]),
     "anything behind the end": FILE + b"anything",
     "no padding": tar([("a", b"1" * 512)], padded=False),
@@ -119,10 +127,6 @@ PLAIN = {
     + bytes(1024),
     "sparse": layer_of(sparse("s", b"8 bytes!", size=99, extents=[(1, 4), (50, 4)])),
 }
-_raw = bytearray(tarfile.TarInfo("x").tobuf())
-_raw[124:135] = b"%011o" % 600
-_raw[156:158] = b"2y"
-PLAIN["links with a size"] = sealed(_raw) + bytes(1024)
 
 
 @pytest.mark.parametrize("name", PLAIN)
