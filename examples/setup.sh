@@ -33,6 +33,7 @@ has_venv() {
 # What is missing where the test of a need fails, if that test is a function.
 declare -A described=(
   [has_compiler]="gcc that links statically"
+  [has_libarchive]="libarchive.so.13"
   [has_libdeflate]="libdeflate.so.0"
   [has_python]="Python 3.11 or newer"
   [has_static_busybox]="busybox, statically linked"

@@ -10,6 +10,7 @@ let
   # counterpart is pyproject.toml.
   python = buildPackages.python3.withPackages (packages: [
     packages.isal
+    packages.libarchive-c
     packages.pyelftools
     packages.zstandard
   ]);

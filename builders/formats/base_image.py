@@ -28,7 +28,8 @@ from builders.formats.json_values import JsonValue
 from builders.formats.named_images import FIRST, Choice, NamedImage
 from builders.formats.oci_layout import choose_oci, oci_images
 from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer, Blob
-from builders.tar.reader import REMAKE, normalise
+from builders.tar.member import normalise
+from builders.tar.tape import REMAKE
 
 _CONFIG_BY_DIGEST: Final = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")
 _BLOB: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})")

@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 from builders.console.errors import UserError, die
 from builders.formats.image_archive import DOCUMENT_LIMIT, RESAVE, ImageArchive
 from builders.tar.header import HARD_LINK, SPARSE, SYMLINK
-from builders.tar.reader import REMAKE, Member, normalise
+from builders.tar.member import Member, normalise
+from builders.tar.tape import REMAKE
 
 
 def read_document(archive: ImageArchive, name: str, *, wanted: str) -> tuple[Any, bytes]:

@@ -22,7 +22,9 @@ from builders.compression.streams import (
 from builders.console.errors import die
 from builders.formats.layer_digests import LayerDigest, LayerError, digest_layer
 from builders.tar.header import BLOCK
-from builders.tar.reader import REMAKE, Member, Scan, Tape, is_header
+from builders.tar.member import Member, is_header
+from builders.tar.reader import Scan
+from builders.tar.tape import REMAKE, Tape
 
 MANIFEST: Final = "manifest.json"
 INDEX: Final = "index.json"

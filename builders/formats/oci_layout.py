@@ -14,7 +14,7 @@ from builders.formats.image_archive import INDEX, RESAVE, ImageArchive
 from builders.formats.image_index import IndexEntry, index_entries
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import Choice, NamedImage, familiar
-from builders.tar.reader import REMAKE
+from builders.tar.tape import REMAKE
 
 _INDEX_DEPTH: Final = 4
 

@@ -16,8 +16,8 @@ from builders.compression.streams import (
     read_ahead,
 )
 from builders.console.errors import UserError
-from builders.tar.reader import Tape
 from builders.tar.sinks import Sink
+from builders.tar.tape import Tape
 
 
 class ArchiveReader:

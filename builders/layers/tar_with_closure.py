@@ -21,8 +21,9 @@ from builders.tar.header import (
     padding,
     type_of,
 )
-from builders.tar.reader import Scan, Tape
+from builders.tar.reader import Scan
 from builders.tar.sinks import LEAVE_ALONE, HashSink, Sink, copy_file
+from builders.tar.tape import Tape
 from builders.tar.writer import TarWriter
 
 _STORE_MODE: Final = 0o555
@@ -47,7 +48,7 @@ class Closure:
 def read_entries(path: str) -> tuple[frozenset[str], int]:
     """Return the names in the archive at `path`, and the size in bytes before its end.
 
-    Names are as in `builders.tar.reader.Member`.
+    Names are as in `builders.tar.member.Member`.
     """
     names = set()
     end = 0

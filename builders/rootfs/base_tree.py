@@ -17,7 +17,8 @@ from builders.compression.streams import (
 from builders.console.errors import die
 from builders.image.layer_kinds import BaseLayer
 from builders.layers.archived import ArchiveReader
-from builders.rootfs.merged import LayerFile, MergedTree, merge_layers
+from builders.rootfs.merged import merge_layers
+from builders.rootfs.merged_tree import LayerFile, MergedTree
 
 
 @contextmanager

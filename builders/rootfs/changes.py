@@ -14,10 +14,10 @@ from typing import Final
 
 from builders.console.errors import UserError, die
 from builders.layers.tree import xattrs_of
-from builders.rootfs.merged import OPAQUE, WHITEOUT, MergedTree, Node
+from builders.rootfs.merged import OPAQUE, WHITEOUT
+from builders.rootfs.merged_tree import MergedTree, Node
 from builders.rootfs.unpack import at, copy_facts
 
-_PIECE: Final = 1 << 20
 _TICK: Final = 0.02
 """Seconds. The kernel's clock for file times stands still for up to 10 ms (CONFIG_HZ=100)."""
 
@@ -158,14 +158,9 @@ class _Difference:
 
     def _same_content(self, path: str, node: Node) -> bool:
         assert self._base
-        fd, offset, size = self._base.location(node)
-        with open(at(self._root, path), "rb", buffering=0) as file:
-            done = 0
-            while data := file.read(_PIECE):
-                if data != os.pread(fd, len(data), offset + done):
-                    return False
-                done += len(data)
-        return done == size
+        with open(at(self._root, path), "rb") as file:
+            same = all(file.read(len(chunk)) == chunk for chunk in self._base.chunks(node))
+            return same and not file.read(1)
 
 
 def _names(root: str, path: str) -> Iterator[str]:

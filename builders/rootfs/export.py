@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from builders.rootfs.merged import MergedTree, Place
+from builders.rootfs.merged_tree import MergedTree, Place
 from builders.tar.header import (
     DIRECTORY,
     HARD_LINK,

@@ -21,12 +21,13 @@ What Docker refuses is refused, with one line that names layer and file.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, NoReturn, TypeAlias
+from typing import Final, NoReturn
 
 from builders.compression.streams import FileRange
-from builders.console.errors import UserError, die
+from builders.console.errors import UserError
+from builders.rootfs.merged_tree import ROOT, LayerFile, MergedTree, Node, Xattrs
 from builders.tar.header import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
@@ -38,8 +39,9 @@ from builders.tar.header import (
     SYMLINK,
     Owner,
 )
-from builders.tar.reader import Member, Scan, Tape
-from builders.tar.sinks import Sink
+from builders.tar.member import Member
+from builders.tar.reader import Scan
+from builders.tar.tape import Tape
 
 WHITEOUT: Final = ".wh."
 OPAQUE: Final = ".wh..wh..opq"
@@ -50,8 +52,6 @@ _AUFS_LINKS: Final = ".wh..wh.plnk"
 """Where layers made on AUFS keep the files that their hard links lead to."""
 
 _NODES: Final = frozenset((REGULAR, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, FIFO, DIRECTORY))
-_COPY_FROM: Final = 1 << 20
-"""Files of at least so many bytes are copied by the kernel; smaller ones are cheaper to join."""
 _NAME_MAX: Final = 255
 _PATH_MAX: Final = 4095
 """Linux takes no longer names, in bytes."""
@@ -65,131 +65,13 @@ _XATTR_MAX: Final = 1 << 16
 """Linux takes no longer value of an extended attribute, in bytes."""
 _XATTRS_MAX: Final = 1 << 26
 """Bytes of all extended attributes that differ; they are held in memory."""
+_EXTENTS_MAX: Final = 1 << 18
+"""Extents of all sparse files; they are held in memory."""
 _OWNER_MAX: Final = (1 << 32) - 2
 _SYMLINK_MODE: Final = 0o777
 """Linux gives this mode to every symbolic link, whatever an archive says."""
 
 _UNLOADABLE: Final = "make the image again: 'docker load' would not take it either"
-
-
-ROOT: Final = Owner(0, 0)
-
-_Xattrs: TypeAlias = tuple[tuple[str, bytes], ...]
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """A file of any kind; under several names it is one node.
-
-    `type` is one of builders.tar.header's: REGULAR, DIRECTORY, SYMLINK,
-    CHARACTER_DEVICE, BLOCK_DEVICE or FIFO. `mode` is without it. `mtime` is in
-    seconds since 1970. The `size` bytes of a regular file start at `offset` of
-    the uncompressed layer number `layer` (of a directory, `layer` is the last
-    one that has anything in it). `linkname` is a symlink's target, `device` a device's (major,
-    minor). `children` are a directory's, None of all others. `shared` is true
-    where more than one name may lead here.
-    """
-
-    type: bytes
-    mode: int
-    owner: Owner
-    mtime: int
-    layer: int
-    size: int = 0
-    offset: int = 0
-    linkname: str = ""
-    device: tuple[int, int] | None = None
-    xattrs: _Xattrs = ()
-    children: "dict[str, Node] | None" = None
-    shared: bool = False
-
-
-@dataclass(frozen=True)
-class LayerFile:
-    """An uncompressed layer: `size` bytes from `offset` on of an open file.
-
-    `what` names it in errors.
-    """
-
-    fd: int
-    offset: int
-    size: int
-    what: str
-
-
-class Place(NamedTuple):
-    """A name in the tree and the node that it leads to.
-
-    `path` is relative to the root ("" is the root itself, "bin/sh"). `link` is
-    the path under which the same node came before, None where this is the first.
-    """
-
-    path: str
-    node: Node
-    link: str | None
-
-
-@dataclass(frozen=True)
-class MergedTree:
-    """The file system that a container of the image starts with."""
-
-    layers: Sequence[LayerFile]
-    root: Node
-
-    def walk(self) -> Iterator[Place]:
-        """Yield all names: directories before their contents, sorted by bytes, the root first."""
-        yield Place("", self.root, None)
-        first: dict[Node, str] = {}
-        # A stack of iterators rather than recursion: how deep it goes is the image's choice.
-        stack = [("", iter(_sorted(self.root)))]
-        while stack:
-            prefix, children = stack[-1]
-            for name, node in children:
-                path = prefix + name
-                link = first.setdefault(node, path) if node.shared else None
-                yield Place(path, node, None if link is path else link)
-                if node.children is not None:
-                    stack.append((f"{path}/", iter(_sorted(node))))
-                    break
-            else:
-                stack.pop()
-
-    def find(self, path: str) -> Node | None:
-        """Return what is called `path`, relative to the root; no link is followed."""
-        node: Node | None = self.root
-        for name in path.split("/") if path else ():
-            node = node.children.get(name) if node and node.children is not None else None
-        return node
-
-    def location(self, node: Node) -> tuple[int, int, int]:
-        """Return where a regular file's content is: an open file, offset and size in bytes."""
-        layer = self.layers[node.layer]
-        return layer.fd, layer.offset + node.offset, node.size
-
-    def read(self, node: Node) -> bytes:
-        """Return the content of a regular file, which should be a small one."""
-        fd, offset, size = self.location(node)
-        data = os.pread(fd, size, offset) if size else b""
-        while len(data) < size:
-            more = os.pread(fd, size - len(data), offset + len(data))
-            if not more:
-                self._changed(node)
-            data += more
-        return data
-
-    def copy(self, node: Node, sink: Sink) -> None:
-        """Write the content of a regular file of any size to `sink`."""
-        fd, offset, size = self.location(node)
-        if size < _COPY_FROM:
-            sink.write(self.read(node))
-        else:
-            sink.copy_range(fd, offset, size, self.layers[node.layer].what)
-
-    def _changed(self, node: Node) -> NoReturn:
-        die(
-            f"{self.layers[node.layer].what} became shorter while it was read",
-            hint="leave the file alone, and build again",
-        )
 
 
 def merge_layers(layers: Sequence[LayerFile]) -> MergedTree:
@@ -203,13 +85,6 @@ def merge_layers(layers: Sequence[LayerFile]) -> MergedTree:
         source = FileRange(layer.fd, layer.offset, layer.offset + layer.size, what=layer.what)
         merge.apply(number, Tape(source, what=layer.what))
     return MergedTree(layers=layers, root=merge.root)
-
-
-def _sorted(node: Node) -> list[tuple[str, Node]]:
-    children = node.children or {}
-    if all(map(str.isascii, children)):
-        return sorted(children.items())
-    return sorted(children.items(), key=lambda child: os.fsencode(child[0]))
 
 
 @dataclass(slots=True)
@@ -227,9 +102,10 @@ class _Merge:
     # Directories in which nothing of lower layers is left.
     _opaque: set[Node] = field(default_factory=set)
     _owners: dict[Owner, Owner] = field(default_factory=dict)
-    _xattrs: dict[_Xattrs, _Xattrs] = field(default_factory=dict)
+    _xattrs: dict[Xattrs, Xattrs] = field(default_factory=dict)
     _xattrs_size: int = 0
     _files: int = 0
+    _extents: int = 0
 
     def apply(self, number: int, tape: Tape) -> None:
         """Apply the layer on `tape`, which has this number."""
@@ -300,9 +176,11 @@ class _Merge:
 
     def _new(self, name: str, member: Member) -> Node:
         kind = member.type
+        if kind == SPARSE:
+            kind = REGULAR
+            self._count_extents(name, len(member.extents))
         if kind not in _NODES:
-            hint = "pack it without --sparse" if kind == SPARSE else _UNLOADABLE
-            self._refuse(f"/{name}", f"is {member.describe()}", hint=hint)
+            self._refuse(f"/{name}", f"is {member.describe()}")
         if kind == SYMLINK and not 0 < len(os.fsencode(member.linkname)) <= _PATH_MAX:
             self._refuse(f"/{name}", "is a symbolic link whose target no link can have")
         self._count()
@@ -314,6 +192,7 @@ class _Merge:
             self._layer,
             member.size,
             member.offset if member.size else 0,
+            member.extents if member.type == SPARSE else None,
             member.linkname if kind == SYMLINK else "",
             member.device,
             self._keep_xattrs(name, member.xattrs) if member.xattrs else (),
@@ -331,7 +210,12 @@ class _Merge:
         if self._files > _FILES_MAX:
             self._refuse("the image", f"has more than {_FILES_MAX} files")
 
-    def _keep_xattrs(self, name: str, xattrs: _Xattrs) -> _Xattrs:
+    def _count_extents(self, name: str, count: int) -> None:
+        self._extents += count
+        if self._extents > _EXTENTS_MAX:
+            self._refuse(f"/{name}", f"and other sparse files have more than {_EXTENTS_MAX} pieces")
+
+    def _keep_xattrs(self, name: str, xattrs: Xattrs) -> Xattrs:
         """Return what equals `xattrs` and is held only once."""
         known = self._xattrs.get(xattrs)
         if known is None:

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from builders.console.errors import UserError
 from builders.layers.tree import xattrs_of
-from builders.rootfs.merged import MergedTree, Place
+from builders.rootfs.merged_tree import MergedTree, Place
 from builders.tar.header import BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FIFO, REGULAR, SYMLINK
 from builders.tar.sinks import FileSink
 
@@ -66,8 +66,11 @@ def _write(tree: MergedTree, place: Place, root: str) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             sink = FileSink(fd)
-            tree.copy(node, sink)
+            tree.copy(node, sink, skip=lambda size: os.lseek(fd, size, os.SEEK_CUR))
             sink.flush()
+            if node.extents is not None:
+                # Behind its last data a file may have a hole, too.
+                os.ftruncate(fd, node.size)
         finally:
             os.close(fd)
     else:

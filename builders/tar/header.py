@@ -28,7 +28,7 @@ SPARSE: Final = b"S"
 _NAME_LENGTH: Final = 100
 _OWNER_NAME_LENGTH: Final = 32
 _POSIX_MAGIC: Final = b"ustar\x0000"
-_GNU_MAGIC: Final = b"ustar  \x00"
+GNU_MAGIC: Final = b"ustar  \x00"
 _SPACES: Final = b"        "
 
 _TYPE_BY_FORMAT: Final = {
@@ -175,7 +175,7 @@ def gnu_header(entry: Entry, *, long_owner: str = "") -> bytes:
         + _SPACES
         + entry.type
         + linkname[:_NAME_LENGTH].ljust(_NAME_LENGTH, b"\x00")
-        + _GNU_MAGIC
+        + GNU_MAGIC
         + _field(entry.uname, _OWNER_NAME_LENGTH)
         + _field(entry.gname, _OWNER_NAME_LENGTH)
         + (b"%07o\x00%07o\x00" % entry.device if entry.device else bytes(16))
@@ -287,7 +287,7 @@ def _gnu_long(value: bytes, kind: bytes, owner: str) -> bytes:
         + _SPACES
         + kind
         + bytes(_NAME_LENGTH)
-        + _GNU_MAGIC
+        + GNU_MAGIC
         + 2 * _field(owner, _OWNER_NAME_LENGTH)
     )
     return header + data + bytes(padding(len(data)))

@@ -4,173 +4,31 @@ tarfile takes a damaged or cut-off header for the end of the archive, and a
 header's word for how much memory to fill; and it needs seconds for the headers
 of a large layer. An image that is half there must not look whole, so that the
 reader is our own. It knows ustar, pax, GNU tar's long names and large numbers,
-and the archives before them.
+and the archives before them. Why libarchive reads sparse files only, is in
+docs/how-it-works.md.
 Sources: POSIX.1-2017, "pax Interchange Format"; GNU tar manual, "Basic Tar
 Format"; star(5) for SCHILY.xattr.
 """
 
-import posixpath
-import struct
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from builders.compression.streams import CHUNK, FileRange, Reader
 from builders.console.errors import UserError, die
-from builders.tar.header import (
-    BLOCK,
-    BLOCK_DEVICE,
-    CHARACTER_DEVICE,
-    DIRECTORY,
-    FIFO,
-    HARD_LINK,
-    REGULAR,
-    SPARSE,
-    SYMLINK,
-    checksum,
-    padding,
-)
-
-REMAKE: Final = "make or fetch it again"
-
-_AHEAD: Final = 1 << 15
-"""Headers are read in pieces of so many bytes: one call for many small files."""
+from builders.tar.header import BLOCK, REGULAR, SPARSE, padding
+from builders.tar.member import EMPTY, Member, decode_header, normalise
+from builders.tar.tape import REMAKE, Tape
 
 _EXTENSION_LIMIT: Final = 1 << 20
 """Long names and pax records of more bytes than this are no image's."""
 
-_SPARSE_CONTINUES: Final = (482, 504)
-"""Where a GNU sparse header, and each block that continues it, say whether another one follows."""
-
-_HEADER: Final = struct.Struct("100s8s8s8s12s12s8sc100s6s2x32s32s8s8s155s12x")
-_CONTIGUOUS: Final = b"7"
-_SYNONYMS: Final = {b"\0": REGULAR, _CONTIGUOUS: REGULAR}
 _PAX: Final = (b"x", b"X")
 _PAX_GLOBAL: Final = b"g"
 _GNU_LONG: Final = {b"L": "path", b"K": "linkpath"}
 _EXTENSIONS: Final = frozenset((*_PAX, _PAX_GLOBAL, *_GNU_LONG))
-_EMPTY: Final = frozenset((HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, DIRECTORY, FIFO))
-"""Members of these types have no content, whatever size their header has."""
 _XATTR: Final = "SCHILY.xattr."
+_SPARSE_RECORDS: Final = "GNU.sparse."
+_SPARSE_NAME: Final = "GNU.sparse.name"
 _TEXTS: Final = ("path", "linkpath", "uname", "gname")
-
-_WORDS: Final = {
-    REGULAR: "a file",
-    HARD_LINK: "a hard link",
-    SYMLINK: "a symbolic link",
-    CHARACTER_DEVICE: "a character device",
-    BLOCK_DEVICE: "a block device",
-    DIRECTORY: "a directory",
-    FIFO: "a FIFO",
-    SPARSE: "a sparse file",
-}
-
-
-class Member(NamedTuple):
-    """One member of a tar archive.
-
-    `name` is relative to the archive's root and normalised: "./a//b/" is "a/b";
-    it may begin with "..". `type` is one of the types in builders.tar.header, or
-    another byte as it stands in the archive. `linkname` is where a link leads,
-    as it stands there too. File names are as `os.fsdecode` gives them. `mtime`
-    is in seconds since 1970, a fraction cut off. The `size` bytes of a file's
-    content start at `offset` of the archive; what is no file has size 0.
-    `device` is (major, minor) of a device, `xattrs` are sorted by name.
-    """
-
-    name: str
-    type: bytes
-    mode: int
-    uid: int
-    gid: int
-    mtime: int
-    size: int
-    linkname: str
-    uname: str
-    gname: str
-    device: tuple[int, int] | None
-    xattrs: tuple[tuple[str, bytes], ...]
-    offset: int
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it has content. A type that nobody knows is a file, says POSIX."""
-        return self.type == REGULAR or self.type not in _WORDS
-
-    def describe(self) -> str:
-        """Return what the member is, in words."""
-        return _WORDS.get(self.type, f"of the unknown type {self.type!r}")
-
-
-class Tape:
-    """A reader that knows its position and takes the end of the archive for an error.
-
-    `what` names the archive in errors.
-    """
-
-    def __init__(self, source: Reader, *, what: str) -> None:
-        self.position = 0
-        self.what = what
-        self._source = source
-        self._ahead = b""
-        self._next = 0
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most `size` of the next bytes, none at the end."""
-        start = self._next
-        data = self._ahead[start : start + size]
-        if data:
-            self._next = start + len(data)
-        else:
-            data = self._source.read(size)
-        self.position += len(data)
-        return data
-
-    def read_all(self, size: int) -> bytes:
-        """Return the next `size` bytes, less only at the end."""
-        start = self._next
-        end = start + size
-        if end > len(self._ahead):
-            self._fill(size)
-            start, end = 0, size
-        data = self._ahead[start:end]
-        self._next = start + len(data)
-        self.position += len(data)
-        return data
-
-    def skip(self, size: int) -> bool:
-        """Pass over `size` bytes; return False where the archive has less."""
-        held = min(size, len(self._ahead) - self._next)
-        self._next += held
-        self.position += held
-        if held == size:
-            return True
-        size -= held
-        if isinstance(self._source, FileRange):
-            skipped = self._source.skip(size)
-            self.position += skipped
-            return skipped == size
-        end = self.position + size
-        while self.position < end:
-            if not self.read(min(CHUNK, end - self.position)):
-                return False
-        return True
-
-    def cut_off(self, reason: str) -> UserError:
-        """Return the error that the archive ends here, where it should not because of `reason`."""
-        return UserError(
-            f"{self.what} is cut off after {self.position} bytes, {reason}", hint=REMAKE
-        )
-
-    def _fill(self, size: int) -> None:
-        """Hold `size` bytes or more, less only at the end."""
-        parts = [self._ahead[self._next :]]
-        missing = size - len(parts[0])
-        while missing > 0 and (more := self._source.read(max(missing, _AHEAD))):
-            parts.append(more)
-            missing -= len(more)
-        self._ahead = b"".join(parts)
-        self._next = 0
 
 
 class Scan:
@@ -189,30 +47,38 @@ class Scan:
         tape = self._tape
         defaults: dict[str, bytes] = {}
         records: dict[str, bytes] = {}
+        sparse: list[tuple[str, bytes]] = []
+        is_extended = False
         while block := self._block():
             try:
-                member = _decode(block, tape.position)
+                member = decode_header(block, tape.position)
             except ValueError as error:
                 raise self._damaged(str(error)) from None
             if member.size < 0:
                 raise self._damaged("negative size")
             if member.type in _EXTENSIONS:
                 data = self._extension(member)
+                is_extended = is_extended or member.type != _PAX_GLOBAL
                 if member.type in _PAX:
-                    records |= self._records(data)
+                    found = self._records(data)
+                    records |= dict(found)
+                    sparse += [record for record in found if record[0].startswith(_SPARSE_RECORDS)]
                 elif member.type == _PAX_GLOBAL:
-                    defaults |= self._records(data)
+                    defaults |= dict(self._records(data))
                 else:
                     records[_GNU_LONG[member.type]] = data.partition(b"\0")[0]
                 continue
             if records or defaults:
                 member = self._extended(member, defaults | records)
                 records = {}
-            if member.type == SPARSE and block[156:157] == SPARSE:
-                self._pass_sparse_map(block)
-                member = member._replace(offset=tape.position)
+            if sparse or member.type == SPARSE:
+                member = self._sparse(member, block, sparse)
+                sparse = []
+            is_extended = False
             yield member
             self._finish(member)
+        if is_extended:
+            raise tape.cut_off("between the two headers of a member")
 
     def _block(self) -> bytes:
         """Return the next header block, nothing at the end of the archive."""
@@ -242,23 +108,24 @@ class Scan:
             raise self._tape.cut_off("within a tar header")
         return data[: header.size]
 
-    def _records(self, data: bytes) -> dict[str, bytes]:
+    def _records(self, data: bytes) -> list[tuple[str, bytes]]:
         """Return the pax records in `data`; each is a length, a keyword=value and a newline."""
-        records = {}
+        records = []
         start = 0
         while start < len(data) and data[start]:
-            space = data.find(b" ", start, start + 8)
-            digits = data[start:space] if space > start else b""
-            end = start + (int(digits) if digits.isdigit() else 0)
-            keyword, equals, value = data[space + 1 : end].partition(b"=")
-            if end > len(data) or not equals or not value.endswith(b"\n"):
+            digits, space, _ = data[start : start + 8].partition(b" ")
+            length = int(digits) if space and digits.isdigit() else 0
+            end = start + length
+            keyword, equals, value = data[start + len(digits) + 1 : end].partition(b"=")
+            is_record = length and end <= len(data) and equals and value.endswith(b"\n")
+            if not is_record or b"\0" in keyword:
                 raise self._damaged("bad pax record")
             name = keyword.decode("utf-8", "surrogateescape")
             if b"\0" in value and not name.startswith(_XATTR):
                 raise self._damaged(f"bad pax record {name}")
             # An empty value stands for the one of the header.
             if len(value) > 1 or name.startswith(_XATTR):
-                records[name] = value[:-1]
+                records.append((name, value[:-1]))
             start = end
         return records
 
@@ -267,19 +134,17 @@ class Scan:
         texts = {
             key: records[key].decode("utf-8", "surrogateescape") for key in _TEXTS if key in records
         }
-        is_sparse = any(key.startswith("GNU.sparse.") for key in records)
-        kind = SPARSE if is_sparse else member.type
         size = self._number(records, "size", member.size)
         if size < 0:
             raise self._damaged("negative size")
         return Member(
             name=normalise(texts["path"]) if "path" in texts else member.name,
-            type=kind,
+            type=member.type,
             mode=member.mode,
             uid=self._number(records, "uid", member.uid),
             gid=self._number(records, "gid", member.gid),
             mtime=self._number(records, "mtime", member.mtime),
-            size=0 if kind in _EMPTY else size,
+            size=0 if member.type in EMPTY else size,
             linkname=texts.get("linkpath", member.linkname),
             uname=texts.get("uname", member.uname),
             gname=texts.get("gname", member.gname),
@@ -304,18 +169,34 @@ class Scan:
             raise self._damaged(f"{key} out of range")
         return number
 
-    def _pass_sparse_map(self, block: bytes) -> None:
-        flag, next_flag = _SPARSE_CONTINUES
-        while block[flag]:
-            block = self._tape.read_all(BLOCK)
-            if len(block) < BLOCK:
-                raise self._tape.cut_off("within a tar header")
-            flag = next_flag
+    def _sparse(
+        self, member: Member, header: bytes, records: Sequence[tuple[str, bytes]]
+    ) -> Member:
+        """Return a sparse file; its map is in its `header` block, or in pax records."""
+        # Few layers have any, and libarchive takes a while to load.
+        from builders.tar.sparse import SparseMapError, read_map
+
+        if member.type not in (SPARSE, REGULAR):
+            raise self._damaged(f"{member.describe()} with the map of a sparse file")
+        # Programs that don't know the records are shown another name.
+        if member.type == SPARSE:
+            records = ()
+        name = dict(records).get(_SPARSE_NAME)
+        if name is not None:
+            member = member._replace(name=normalise(name.decode("utf-8", "surrogateescape")))
+        try:
+            size, extents = read_map(header, records, member.size, self._tape)
+        except SparseMapError as error:
+            die(
+                f"{self._tape.what} is damaged: the map of its sparse file {member.name} {error}",
+                hint=REMAKE,
+            )
+        return member._replace(type=SPARSE, size=size, offset=self._tape.position, extents=extents)
 
     def _finish(self, member: Member) -> None:
         """Go to the end of `member`, of which some content may have been read."""
         tape = self._tape
-        size = member.size
+        size = member.stored
         left = member.offset + size - tape.position
         if left and not tape.skip(left):
             raise tape.cut_off(f"within its member {member.name} of {size} bytes")
@@ -329,102 +210,3 @@ class Scan:
             f"before byte {self._tape.position} ({reason})",
             hint=REMAKE,
         )
-
-
-def normalise(name: str) -> str:
-    """Return a member's name relative to the archive's root, without "." and doubled slashes."""
-    return posixpath.normpath(name.lstrip("/") or ".")
-
-
-def is_header(block: bytes) -> bool:
-    """Whether a tar archive may start with `block`."""
-    try:
-        _decode(block, 0)
-    except (ValueError, struct.error):
-        return False
-    return True
-
-
-def _decode(block: bytes, offset: int) -> Member:
-    """Return what a header block says; raises `ValueError` where it is none."""
-    (
-        name,
-        mode,
-        uid,
-        gid,
-        size,
-        mtime,
-        claimed,
-        kind,
-        linkname,
-        magic,
-        uname,
-        gname,
-        major,
-        minor,
-        prefix,
-    ) = _HEADER.unpack(block)
-    if _parse_number(claimed) != checksum(block):
-        _check_signed_sum(block, _parse_number(claimed))
-    name = name.partition(b"\0")[0]
-    # Only in POSIX' own format; GNU tar keeps times there.
-    if magic == b"ustar\0" and prefix[0]:
-        name = prefix.partition(b"\0")[0] + b"/" + name
-    if kind == b"\0" and name.endswith(b"/"):
-        # Before POSIX there was no type for directories.
-        kind = DIRECTORY
-    kind = _SYNONYMS.get(kind, kind)
-    is_device = kind in (CHARACTER_DEVICE, BLOCK_DEVICE)
-    return Member(
-        normalise(name.decode("utf-8", "surrogateescape")),
-        kind,
-        _number(mode) & 0o7777,
-        _number(uid),
-        _number(gid),
-        _number(mtime),
-        0 if kind in _EMPTY else _parse_number(size),
-        linkname.partition(b"\0")[0].decode("utf-8", "surrogateescape") if linkname[0] else "",
-        _text(uname),
-        _text(gname),
-        (_number(major), _number(minor)) if is_device else None,
-        (),
-        offset,
-    )
-
-
-def _parse_number(field: bytes) -> int:
-    """Return an octal number, or GNU tar's base 256, where the first byte has its highest bit set.
-
-    Raises `ValueError`.
-    """
-    if field[0] & 0x80:
-        value = int.from_bytes(field, "big")
-        bits = 8 * len(field)
-        # 0x80 in the first byte marks a positive number, 0xff is the sign of a negative one.
-        number = value - (1 << bits) if field[0] & 0x40 else value - (1 << (bits - 1))
-        if abs(number) >= 1 << 63:
-            raise ValueError("number out of range")
-        return number
-    digits = field.partition(b"\0")[0].strip()
-    if not digits:
-        return 0
-    try:
-        return int(digits, 8)
-    except ValueError:
-        raise ValueError("bad number") from None
-
-
-# What many members have in common is decoded once, and held once.
-_number = lru_cache(1 << 10)(_parse_number)
-
-
-@lru_cache(1 << 10)
-def _text(field: bytes) -> str:
-    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-
-
-def _check_signed_sum(block: bytes, claimed: int) -> None:
-    # Some old programs added up signed bytes.
-    negative = sum(byte > 127 for byte in block[:148] + block[156:])
-    if claimed != checksum(block) - 256 * negative:
-        raise ValueError("bad checksum")

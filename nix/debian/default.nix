@@ -7,7 +7,7 @@
 # packages.nix   which Debian packages make up which store path
 # fetch          downloads them; index.py finds out which needs which
 # units.nix      makes a store path of each, in the sandbox, with unpack.py
-# lib.nix stdenv/ trivial-builders.nix python.nix cc.nix
+# lib.nix stdenv/ trivial-builders.nix python.nix libarchive-c.nix cc.nix
 #                the parts of nixpkgs' interface that images are made with
 {
   system ? builtins.currentSystem,
@@ -95,7 +95,12 @@ let
         inherit lib;
         inherit (self) runCommand runtimeShell;
         python = base.python3-unwrapped;
-        packages = base;
+        packages = base // {
+          python-libarchive-c = self.callPackage ./libarchive-c.nix {
+            inherit platform;
+            package = base.python-libarchive-c;
+          };
+        };
       };
       python3Packages = self.python3.pkgs;
 

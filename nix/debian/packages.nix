@@ -119,6 +119,7 @@ in
     libdeflate = (simple "libdeflate0") // {
       symlinks."lib/libdeflate.so.0" = "x86_64-linux-gnu/libdeflate.so.0";
     };
+    libarchive = simple "libarchive13";
     libcap = program "libcap2-bin" "setcap";
     lsof = simple "lsof";
     nano = simple "nano";

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import lzma
+import subprocess
 import tarfile
 
 import zstandard
@@ -161,6 +162,41 @@ def symlink(name, target, **facts):
 def link_to(name, target, **facts):
     """A hard link."""
     return member(name, kind=tarfile.LNKTYPE, linkname=target, **facts)
+
+
+def sparse(name, data, *, size=None, extents=None, **facts):
+    """A sparse file in the form of pax 1.0: `data` belong to `extents`, pairs of start and size."""
+    extents = [(0, len(data))] if extents is None else extents
+    numbers = [len(extents), *(number for extent in extents for number in extent)]
+    map_ = "".join(f"{number}\n" for number in numbers).encode()
+    content = map_ + bytes(-len(map_) % 512) + data
+    records = {"major": "1", "minor": "0", "name": name, "realsize": str(size or len(data))}
+    records = {f"GNU.sparse.{key}": value for key, value in records.items()}
+    return member(f"GNUSparseFile.0/{name}", content, pax_headers=records, **facts)
+
+
+SPARSE_FORMS = {
+    "gnu": ("--sparse", "--format=gnu"),
+    "pax 0.0": ("--sparse", "--format=posix", "--sparse-version=0.0"),
+    "pax 0.1": ("--sparse", "--format=posix", "--sparse-version=0.1"),
+    "pax 1.0": ("--sparse", "--format=posix", "--sparse-version=1.0"),
+}
+"""The forms that GNU tar has for sparse files, and its options for each."""
+
+
+def write_sparse(path, size, pieces):
+    """Make a sparse file with `pieces`, pairs of start and content."""
+    with path.open("wb") as file:
+        file.truncate(size)
+        for start, content in pieces:
+            file.seek(start)
+            file.write(content)
+
+
+def gnu_tar(directory, *options):
+    """What GNU tar packs of `directory`."""
+    command = ["tar", "--sort=name", *options, "-C", directory, "-cf", "-", "."]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
 def layer_of(*members):

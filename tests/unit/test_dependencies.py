@@ -9,7 +9,7 @@ from tests.unit.support import BUILDERS
 
 REPOSITORY = BUILDERS.parent
 
-MODULES = {"elftools": "pyelftools"}
+MODULES = {"elftools": "pyelftools", "libarchive": "libarchive-c"}
 """Packages whose module has another name."""
 
 

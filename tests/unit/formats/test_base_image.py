@@ -22,12 +22,14 @@ from tests.unit.archives import (
     dump,
     entry,
     layer,
+    layer_of,
     link,
     oci_image,
     oci_members,
     plain_members,
     saved_members,
     sha256,
+    sparse,
     tar,
 )
 from tests.unit.support import read_base
@@ -713,11 +715,17 @@ def test_a_sparse_layer_is_refused(read):
     with tarfile.open(fileobj=out, mode="w") as file:
         for name, data in plain_members([LOWER]):
             header = tarfile.TarInfo(name)
-            header.size = len(data)
             if name.endswith("layer.tar"):
-                header.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+                header, data = sparse(name, data)
+            header.size = len(data)
             file.addfile(header, io.BytesIO(data))
     refused(read, out.getvalue(), "which is a sparse file", "--sparse")
+
+
+def test_layers_with_sparse_files_have_the_digest_of_their_bytes(read):
+    layer = layer_of(sparse("s", b"data", size=5000))
+    image = read(tar(plain_members([layer])))
+    assert [found.diff_id for found in image.layers] == [f"sha256:{sha256(layer)}"]
 
 
 # Streaming the layers

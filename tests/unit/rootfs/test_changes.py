@@ -15,11 +15,12 @@ import pytest
 from builders.console.errors import UserError
 from builders.layers.tree import MTIME, write_tree_layer
 from builders.rootfs.changes import Snapshot
-from builders.rootfs.merged import LayerFile, merge_layers
+from builders.rootfs.merged import merge_layers
+from builders.rootfs.merged_tree import LayerFile
 from builders.rootfs.unpack import lay_over, unpack
 from builders.tar.header import REGULAR
 from builders.tar.sinks import FileSink
-from tests.unit.archives import directory, layer_of, link_to, member, symlink
+from tests.unit.archives import directory, layer_of, link_to, member, sparse, symlink
 
 
 def mine(*members):
@@ -48,6 +49,15 @@ BASE = mine(
     directory("usr"),
     directory("usr/bin"),
     member("usr/bin/sh", b"sh"),
+)
+
+
+SPARSE_FILES = mine(
+    sparse("holes", b"a" * 9000 + b"b", size=5 << 20, extents=[(0, 9000), (2 << 20, 1)]),
+    sparse("empty", b"", size=3 << 20, mode=0o4755),
+    sparse("full", b"full"),
+    sparse("large", b"l" * (2 << 20), size=9 << 30, extents=[(8 << 30, 2 << 20)]),
+    sparse("none", b"", size=1 << 40, extents=[(1 << 40, 0)]),
 )
 
 
@@ -116,6 +126,20 @@ def run(tmp_path):
     run = Run(tmp_path, BASE)
     yield run
     run.close()
+
+
+@pytest.fixture
+def run_on(tmp_path):
+    """Like `run`, over a base image of the test's own."""
+    made = []
+
+    def make(base):
+        made.append(Run(tmp_path, base))
+        return made[-1]
+
+    yield make
+    for run in made:
+        run.close()
 
 
 def changed(run):
@@ -364,3 +388,41 @@ def test_a_tree_lies_over_another_as_a_layer_does(tmp_path):
     assert (run.root / "srv").read_text() == "no directory any more"
     changed(run)
     run.close()
+
+
+# Sparse files
+
+
+def test_a_sparse_file_is_unpacked_with_its_bytes_and_its_holes(run_on):
+    root = run_on(SPARSE_FILES).root
+    content = b"a" * 9000
+    assert (root / "holes").read_bytes() == (
+        content + bytes((2 << 20) - 9000) + b"b" + bytes((3 << 20) - 1)
+    )
+    assert (root / "empty").read_bytes() == bytes(3 << 20)
+    assert (root / "full").read_bytes() == b"full"
+    assert stat.S_IMODE((root / "empty").stat().st_mode) & 0o777 == 0o755
+    with open(root / "large", "rb") as file:
+        file.seek((8 << 30) - 3)
+        assert file.read((2 << 20) + 5) == bytes(3) + b"l" * (2 << 20) + bytes(2)
+    assert (root / "large").stat().st_size == 9 << 30
+    assert (root / "none").stat().st_size == 1 << 40
+    # In units of 512 bytes.
+    assert sum(path.stat().st_blocks for path in root.iterdir()) < (3 << 20) // 512
+
+
+def test_a_sparse_file_that_stays_the_same_is_no_change(run_on):
+    holes = mine(sparse("a", b"x", size=3 << 20, extents=[(1 << 20, 1)]), sparse("b", b"", size=99))
+    run = run_on(holes)
+    for path in (run.root / "a", run.root / "b"):
+        path.write_bytes(path.read_bytes())
+    assert changed(run) == []
+
+
+@pytest.mark.parametrize("at", [0, 1 << 20, (3 << 20) - 1])
+def test_a_byte_in_a_sparse_file_is_a_change(run_on, at):
+    run = run_on(mine(sparse("a", b"x", size=3 << 20, extents=[(1 << 20, 1)])))
+    with (run.root / "a").open("r+b") as file:
+        file.seek(at)
+        file.write(b"!")
+    assert changed(run) == ["a"]

@@ -17,13 +17,18 @@ from builders.rootfs.merged import merge_layers
 from builders.tar.sinks import FileSink
 from tests.unit.archives import (
     COMPRESSORS,
+    SPARSE_FORMS,
+    gnu_tar,
+    layer_of,
     link,
     oci_image,
     oci_members,
     plain_members,
     saved_members,
     sha256,
+    sparse,
     tar,
+    write_sparse,
 )
 from tests.unit.support import read_base
 
@@ -163,6 +168,45 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
     path.write_bytes(COMPRESSORS["gz"](tar(plain_members(LAYERS))))
     with pytest.raises(UserError, match="make room for it in the build directory"):
         read_base(path, spool="/dev/full")
+
+
+@pytest.mark.parametrize("form", SPARSE_FORMS)
+def test_sparse_files_are_written_whole(tmp_path, form):
+    root = tmp_path / "root"
+    root.mkdir()
+    write_sparse(root / "holes", 5 << 20, [(0, b"a"), (1 << 20, b"b" * 9000), (2 << 20, b"c")])
+    write_sparse(root / "large", 9 << 20, [(2 << 20, b"l" * (3 << 20))])
+    write_sparse(root / "none", (1 << 20) + 1, [])
+    (root / "plain").write_bytes(b"p" * 600)
+    layer = gnu_tar(root, *SPARSE_FORMS[form], "--owner=0", "--group=0", "--mode=0644")
+    found = export(tmp_path, tar(plain_members([layer])))
+    command = ["tar", "-C", root, "--sort=name", "--format=gnu", f"--mtime=@{MTIME}"]
+    command += ["--owner=0", "--group=0", "--mode=0644", "-cf", "-", "."]
+    assert found == subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
+def test_a_hole_of_gigabytes_takes_no_memory(tmp_path):
+    layer = layer_of(sparse("hole", b"end", size=2 << 30, extents=[((2 << 30) - 3, 3)]))
+    path = tmp_path / "image.tar"
+    path.write_bytes(tar(plain_members([layer])))
+    image = read_base(path)
+    before = _resident()
+    peak = 0
+
+    def watch(written):
+        nonlocal peak
+        peak = max(peak, _resident())
+
+    with (
+        open_layers(image.layers, directory=str(tmp_path), what="bomb") as layers,
+        open("/dev/null", "wb", buffering=0) as file,
+    ):
+        sink = FileSink(file.fileno(), on_written=watch)
+        write_file_system(sink, merge_layers(layers), mtime=0)
+        sink.flush()
+    assert sink.written > 2 << 30
+    assert peak
+    assert peak - before < 16 << 20
 
 
 def _resident():

@@ -10,7 +10,8 @@ import pytest
 
 from builders.console.errors import UserError
 from builders.rootfs import merged as merged_module
-from builders.rootfs.merged import LayerFile, merge_layers
+from builders.rootfs.merged import merge_layers
+from builders.rootfs.merged_tree import LayerFile
 from builders.tar.header import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
@@ -20,8 +21,18 @@ from builders.tar.header import (
     SYMLINK,
     Owner,
 )
+from tests.unit.archives import (
+    SPARSE_FORMS,
+    gnu_tar,
+    hard,
+    layer_of,
+    link,
+    sparse,
+    special,
+    tar,
+    write_sparse,
+)
 from tests.unit.archives import directory_header as directory
-from tests.unit.archives import hard, link, special, tar
 
 
 @contextmanager
@@ -94,8 +105,7 @@ def test_a_node_has_what_the_layer_says(tmp_path):
         assert (node.type, node.mode, node.mtime) == (REGULAR, 0o4755, 56)
         assert node.owner == Owner(12, 34, "some", "group")
         assert tree.read(node) == b"abc"
-        fd, offset, size = tree.location(node)
-        assert os.pread(fd, size, offset) == b"abc"
+        assert list(tree.chunks(node)) == [b"abc"]
 
 
 def test_parents_that_no_layer_names_are_directories_of_root(tmp_path):
@@ -115,6 +125,29 @@ def test_the_root_itself_may_be_named(tmp_path):
     with merged(tmp_path, [("./", directory(0o711)), ("./a", b"x")]) as tree:
         assert tree.root.mode == 0o711
         assert list(show(tree)) == ["a"]
+
+
+@pytest.mark.parametrize("form", SPARSE_FORMS)
+def test_sparse_files_have_the_content_that_was_packed(tmp_path, form):
+    files = tmp_path / "files"
+    files.mkdir()
+    write_sparse(files / "holes", 3 << 20, [(0, b"a"), (1 << 20, b"b" * 9000), (2 << 20, b"c")])
+    write_sparse(files / "end", 3 << 20, [((3 << 20) - 5000, b"e" * 5000)])
+    write_sparse(files / "large", 5 << 20, [(2 << 20, b"l" * (2 << 20))])
+    write_sparse(files / "none", 1 << 20, [])
+    os.link(files / "end", files / "linked")
+    with merged(tmp_path, gnu_tar(files, *SPARSE_FORMS[form])) as tree:
+        for path in files.iterdir():
+            node = tree.find(path.name)
+            assert node.type == REGULAR
+            assert tree.read(node) == path.read_bytes()
+        assert tree.find("end") is tree.find("linked")
+
+
+def test_a_sparse_file_may_be_hidden_and_replaced(shown):
+    lower = layer_of(sparse("s", b"data", size=9), sparse("t", b"data", size=9))
+    found = shown(lower, [(".wh.s", b""), ("t", b"new")])
+    assert found == {"t": "new"}
 
 
 def test_special_files(tmp_path):
@@ -455,8 +488,16 @@ def test_an_owner_that_cannot_be_is_refused(refused, uid):
     )
 
 
-def test_a_sparse_file_is_refused(refused):
-    refused([("a", special(tarfile.GNUTYPE_SPARSE))], words=["/a is a sparse file", "--sparse"])
+def test_many_holes_fill_no_memory(refused, monkeypatch):
+    monkeypatch.setattr(merged_module, "_EXTENTS_MAX", 100)
+    extents = [(2 * number, 1) for number in range(60)]
+    layer = layer_of(*(sparse(name, b"x" * 60, size=120, extents=extents) for name in "ab"))
+    refused(layer, words=["/b and other sparse files have more than 100 pieces"])
+
+
+def test_a_damaged_map_of_a_sparse_file_is_one_clear_line(refused):
+    layer = layer_of(sparse("d/a", b"data", size=10, extents=[(8, 4)]))
+    refused(layer, words=["is damaged: the map of its sparse file d/a goes beyond"])
 
 
 def test_an_unknown_type_is_refused(refused):

@@ -7,8 +7,17 @@ import tarfile
 import pytest
 
 from builders.console.errors import UserError
-from builders.tar.header import DIRECTORY, HARD_LINK, REGULAR, SPARSE, SYMLINK
-from builders.tar.reader import Scan, Tape, is_header, normalise
+from builders.tar.header import (
+    DIRECTORY,
+    HARD_LINK,
+    REGULAR,
+    SYMLINK,
+    extended_header,
+    pax_record,
+)
+from builders.tar.member import is_header, normalise
+from builders.tar.reader import Scan
+from builders.tar.tape import Tape
 from tests.unit.archives import link, tar
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
@@ -136,15 +145,37 @@ def test_is_header():
         assert not is_header(other)
 
 
-def test_sparse_files_are_known():
-    old = tarfile.TarInfo("s")
-    old.type = tarfile.GNUTYPE_SPARSE
-    (member,) = read(old.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    assert member.type == SPARSE
-    new = tarfile.TarInfo("s")
-    new.pax_headers = {"GNU.sparse.major": "1"}
-    (member,) = read(new.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
-    assert member.type == SPARSE
+def test_an_archive_that_ends_behind_an_extended_header_is_cut_off():
+    whole = tarfile.TarInfo("x").tobuf()
+    for name in ("n" * 150, "é"):
+        for format in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            header = tarfile.TarInfo(name).tobuf(format)
+            for end in (b"", bytes(1024)):
+                if len(header) > 512:
+                    refused(whole + header[:-512] + end, "x is cut off after")
+
+
+@pytest.mark.parametrize("length", [b"", b"0 ", b"x ", b"x", b"-9 ", b"9" * 9, b"7", b"99 "])
+def test_a_pax_record_with_no_length_is_refused(length):
+    # One that is whole comes before: without a length, the next one could be that again.
+    records = b"13 comment=a\n" + length + b"path=y\n"
+    header = extended_header(len(records)) + records + bytes(-len(records) % 512)
+    refused(header + tarfile.TarInfo("x").tobuf() + bytes(1024), "bad pax record")
+
+
+@pytest.mark.parametrize("field", [b"0o000644", b"00_00644", b"+0000644", b"-0000644", b"00006448"])
+def test_numbers_that_are_not_octal_are_refused(field):
+    raw = bytearray(tarfile.TarInfo("x").tobuf())
+    raw[100:108] = field
+    raw[148:156] = b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw)
+    refused(bytes(raw) + bytes(1024), "bad number")
+
+
+def test_an_extended_attribute_without_a_name_that_files_can_have_is_refused():
+    record = pax_record(b"SCHILY.xattr.user\0a", b"1")
+    header = extended_header(len(record)) + record + bytes(-len(record) % 512)
+    refused(header + tarfile.TarInfo("x").tobuf() + bytes(1024), "bad pax record")
 
 
 def test_pax_records_that_are_empty_or_lead_a_name_elsewhere():
