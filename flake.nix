@@ -89,8 +89,11 @@
           ++ present programs pkgs
           # Some unit tests look at programs that are linked statically.
           ++ lib.optional (pkgs.glibc ? static) pkgs.glibc.static;
-          # builders/compression/libdeflate.py loads it by its name.
-          LD_LIBRARY_PATH = "${lib.getLib pkgs.libdeflate}/lib";
+          # Loaded by their names: builders/compression/libdeflate.py, and the check of tests/run.
+          LD_LIBRARY_PATH = lib.makeLibraryPath [
+            pkgs.libarchive
+            pkgs.libdeflate
+          ];
         };
       });
 
