@@ -37,6 +37,27 @@ in
         };
       };
 
+  # baseNames :: { name, where, image, base } -> { base_names, from_image }, or { } without a base
+  # What is in the base image, for builders that lay something over it.
+  baseNames =
+    {
+      name,
+      where,
+      image,
+      base,
+    }:
+    lib.optionalAttrs (base != null) rec {
+      from_image = image.path;
+      base_names = "${build.derivation {
+        name = "${name}-base-names.json";
+        builder = "base_names";
+        arguments = {
+          inherit from_image where;
+          base = "${base}";
+        };
+      }}";
+    };
+
   # references :: name -> config -> derivation
   # A file that refers to the store paths that `config` names, and has nothing else of it: a root of
   # the closure that stays the same as long as these paths do.

@@ -14,9 +14,10 @@ fakeroot session packs what fakeroot remembers and not what the disk holds.
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from builders.console.errors import die, warn
@@ -63,18 +64,33 @@ class Owner:
         return "root" if self.named and self.gid == 0 else ""
 
 
+@dataclass(frozen=True)
+class Inherited:
+    """Attributes of a directory that a layer has from a lower one, whatever is on the disk."""
+
+    mode: int
+    uid: int
+    gid: int
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+
+
 def write_layer(
-    out: str, root: str, *, owner: Owner | None = None, exclude: Collection[str] = ()
+    out: str,
+    root: str,
+    *,
+    owner: Owner | None = None,
+    exclude: Collection[str] = (),
+    inherited: Mapping[str, Inherited] = MappingProxyType({}),
 ) -> None:
     """Write the layer of the tree below `root` into the directory `out`.
 
     It is `layer.tar` there, and `checksum` is its SHA-256 in hexadecimal and a newline. Times are
-    `MTIME`; `owner` and `exclude` are as in `write_tree_layer`.
+    `MTIME`; `owner`, `exclude` and `inherited` are as in `write_tree_layer`.
     """
     path = os.path.join(out, "layer.tar")
     with open(path, "wb", buffering=0) as file:
         sink = FileSink(file.fileno())
-        write_tree_layer(sink, root, mtime=MTIME, owner=owner, exclude=exclude)
+        write_tree_layer(sink, root, mtime=MTIME, owner=owner, exclude=exclude, inherited=inherited)
         sink.flush()
     with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
         checksum.write(f"{sha256(path)}\n")
@@ -87,14 +103,19 @@ def write_tree_layer(
     mtime: int,
     owner: Owner | None = None,
     exclude: Collection[str] = (),
+    inherited: Mapping[str, Inherited] = MappingProxyType({}),
 ) -> None:
     """Write the layer of the tree below `root`.
 
     Every entry gets the time `mtime` (seconds since 1970) and, where `owner` is
     given, that owner. `exclude` holds names relative to `root` (without a
-    leading slash) that stay out, with all that is below them.
+    leading slash) that stay out, with all that is below them. Directories in
+    `inherited`, by such names, have these attributes.
     """
-    entries = list(_entries(root, mtime, owner, frozenset(exclude)))
+    entries = [
+        (path, _inherit(entry, inherited.get(path[len(root) + 1 :]), owner))
+        for path, entry in _entries(root, mtime, owner, frozenset(exclude))
+    ]
     header: Callable[[Entry], bytes] = partial(
         gnu_header, long_owner="root" if owner and owner.named else ""
     )
@@ -141,6 +162,21 @@ def _entries(
         elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
             entry = replace(entry, device=(os.major(status.st_rdev), os.minor(status.st_rdev)))
         yield path, entry
+
+
+def _inherit(entry: Entry, facts: Inherited | None, owner: Owner | None) -> Entry:
+    if facts is None:
+        return entry
+    names = Owner(facts.uid, facts.gid, named=owner is not None and owner.named)
+    return replace(
+        entry,
+        mode=facts.mode,
+        uid=facts.uid,
+        gid=facts.gid,
+        uname=names.uname,
+        gname=names.gname,
+        xattrs=facts.xattrs,
+    )
 
 
 def _authors_xattrs(path: str) -> tuple[tuple[str, bytes], ...]:

@@ -71,6 +71,10 @@ arguments.strict "buildImage" (
       fromImageName = values.stringOrNull (at "fromImageName") fromImageName;
       fromImageTag = values.stringOrNull (at "fromImageTag") fromImageTag;
     };
+    baseNames = imagePlan.baseNames {
+      name = "docker-image-${baseName}";
+      inherit base image where;
+    };
     # The base image, for derivations that look into its layers.
     baseArguments = {
       base = if base == null then null else "${base}";
@@ -83,6 +87,8 @@ arguments.strict "buildImage" (
         builder = "single_layer";
         arguments =
           scripts.arguments { inherit includeNixDB; }
+          # With runAsRoot, the whole of the base image is looked at.
+          // lib.optionalAttrs (base != null && runAsRoot == null) { inherit (baseNames) base_names; }
           // {
             inherit where;
             store_dir = builtins.storeDir;

@@ -75,6 +75,7 @@ arguments.strict "streamLayeredImage" (
           include_nix_db = values.boolean (at "includeNixDB") includeNixDB;
           store_dir = storeDir;
         }
+        // lib.optionalAttrs (base != null) { inherit (baseNames) base_names; }
         // scripts.arguments { inherit includeNixDB; };
       }
       // scripts.attributes {
@@ -83,12 +84,16 @@ arguments.strict "streamLayeredImage" (
       }
     );
 
+    image =
+      if fromImage == null then null else imageFile "${where}: fromImage" fromImage;
     base = imagePlan.baseImage {
       name = baseName;
-      inherit where;
+      inherit image where;
       architecture = checkedArchitecture;
-      image =
-        if fromImage == null then null else imageFile "${where}: fromImage" fromImage;
+    };
+    baseNames = imagePlan.baseNames {
+      name = baseName;
+      inherit base image where;
     };
 
     # In the closure for what they refer to, and no part of the image themselves.
@@ -119,7 +124,8 @@ arguments.strict "streamLayeredImage" (
           customisation_layer = "${customisationLayer}";
           exclude = map toString roots;
           date = "${buildPackages.coreutils}/bin/date";
-        };
+        }
+        // baseNames;
       }
       // lib.optionalAttrs includeStorePaths {
         exportReferencesGraph.closure = roots;
