@@ -51,8 +51,8 @@ def follow_base_links(
     Directories on the way, and those that are moved, may be directories of the base image: the
     result has the attributes of these by name, for the layer's entries. Those of a directory that
     is moved come over them where they were chosen: a mode other than 0755 and 0555, and, if
-    `has_owners`, another owner than root, or extended attributes. Names in `settled` stay as they are. Raises `UserError` where
-    a file and a directory come to lie at one place.
+    `has_owners`, another owner than root, or extended attributes. Names in `settled` stay as they
+    are. Raises `UserError` where a file and a directory come to lie at one place.
     """
     view = OverBase(root, base, set(settled))
     with tempfile.TemporaryDirectory(dir=os.path.dirname(root)) as aside:
@@ -83,6 +83,8 @@ class _Follow:
     def run(self) -> dict[str, Inherited]:
         while self._pending:
             directory = self._pending.pop()
+            if self._view.mode(directory) is None:
+                continue
             lower = self._view.lower(directory)
             for name in self._names(directory):
                 node = self._view.child(directory, lower, name)
@@ -136,6 +138,7 @@ class _Follow:
         self._count += 1
         aside = os.path.join(self._aside, str(self._count))
         rename(at(self._root, path), aside)
+        self._prune(os.path.dirname(path))
         if self._view.mode(destination) is None and self._view.lower(destination) is None:
             self._make(os.path.dirname(destination))
             self._put(aside, path, destination, top=path)
@@ -143,6 +146,8 @@ class _Follow:
         self._make(destination)
         if destination in self._inherited:
             self._inherit(destination, aside)
+        # Only when all is there, it can be seen where links lead.
+        doubled = []
         pending = [(aside, path, destination)]
         while pending:
             directory, old, new = pending.pop()
@@ -159,7 +164,9 @@ class _Follow:
                 elif stat.S_ISDIR(mode):
                     self._refuse(one, other, why=why)
                 else:
-                    self._compare(place, one, other, top=path, why=why)
+                    doubled.append((place, one, other))
+        for place, one, other in doubled:
+            self._compare(place, one, other, top=path, why=why)
         self._pending.append(destination)
 
     def _leads(self, path: str) -> str | None:
@@ -210,6 +217,23 @@ class _Follow:
             with writable(os.path.dirname(at(self._root, directory))):
                 os.mkdir(at(self._root, directory), _MODE)
             self._inherit(directory, at(self._root, directory))
+
+    def _prune(self, path: str) -> None:
+        """Remove the directory `path` and those above it that were only on the way to one below."""
+        while path and path not in self._view.settled and not self._names(path):
+            lower, place = self._view.lower(path), at(self._root, path)
+            if lower is None or lower.children is None or self._is_chosen(place):
+                return
+            path = os.path.dirname(path)
+            with writable(at(self._root, path)):
+                os.rmdir(place)
+
+    def _is_chosen(self, place: str) -> bool:
+        status = os.lstat(place)
+        if stat.S_IMODE(status.st_mode) not in _PLAIN_MODES:
+            return True
+        is_owned = (status.st_uid, status.st_gid) != (0, 0)
+        return self._has_owners and (is_owned or bool(xattrs_of(place)))
 
     def _inherit(self, path: str, chosen: str) -> None:
         """Give the directory `path` what the base image says of it, if anything.

@@ -27,6 +27,7 @@ def redirect(place: str, old: str, new: str, *, top: str) -> None:
 
 
 def rename(place: str, new: str) -> None:
+    """Move a file from one directory to another, whatever the modes of all three are."""
     with (
         writable(os.path.dirname(place)),
         writable(os.path.dirname(new)),
