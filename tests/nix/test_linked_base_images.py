@@ -214,7 +214,8 @@ def test_a_store_behind_a_link_is_refused(tmp_path, function):
         tmp_path, layer_of(directory("data"), directory("data/nix"), symlink("nix", "data/nix"))
     )
     error = failure(
-        f'{function} {{ name = "app"; fromImage = {base}; config.Cmd = [ "${{hello}}/bin/hello" ]; }}'
+        f'{function} {{ name = "app"; fromImage = {base}; '
+        'config.Cmd = [ "${hello}/bin/hello" ]; }'
     )
     assert (
         "base.tar has /nix as a link to data/nix, but store paths must be in a directory" in error
@@ -256,7 +257,8 @@ def test_the_customisation_layer_is_built_without_the_base_image_s_layers(base):
     text = nix(
         "nix-instantiate",
         "-E",
-        f'{PREAMBLE}(streamLayeredImage {{ name = "app"; fromImage = {base}; }}).customisationLayer',
+        f'{PREAMBLE}(streamLayeredImage {{ name = "app"; fromImage = {base}; }})'
+        ".customisationLayer",
     ).stdout
     inputs = nix("nix-store", "-q", "--references", text.strip()).stdout
     assert "app-base-names.json.drv" in inputs
