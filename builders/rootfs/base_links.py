@@ -91,12 +91,14 @@ class _Follow:
                 path = os.path.join(directory, name)
                 # What is moved on the way may be anything that comes later in the list.
                 mode = self._view.mode(path)
-                if node is None or mode is None or path in self._view.settled:
+                if node is None or mode is None:
                     continue
-                if not stat.S_ISDIR(mode):
-                    self._hide(directory, path, node)
-                elif node.children is not None:
+                if stat.S_ISDIR(mode) and node.children is not None:
                     self._pending.append(path)
+                elif path in self._view.settled:
+                    continue
+                elif not stat.S_ISDIR(mode):
+                    self._hide(directory, path, node)
                 elif node.type == SYMLINK:
                     self._follow(directory, path, node.linkname)
         return self._inherited

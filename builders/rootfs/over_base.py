@@ -21,6 +21,10 @@ from builders.tar.header import SYMLINK
 _MOST_LINKS: Final = 40
 """As many as the kernel follows in one name (path_resolution(7))."""
 
+_LONGEST: Final = 4095 - 255
+_LONGEST_NAME: Final = 255
+"""Bytes in the name of a directory, and in a part of it, below which Linux can name a file."""
+
 
 class Kind(Enum):
     """What is where a name leads."""
@@ -106,6 +110,8 @@ class OverBase:
                 continue
             node = self.child("/".join(trail), lower[-1], name)
             path = "/".join([*trail, name])
+            if len(os.fsencode(path)) > _LONGEST or len(os.fsencode(name)) > _LONGEST_NAME:
+                return Destination(path, Kind.FILE)
             link = self._link(path, node)
             if link is not None:
                 links += 1

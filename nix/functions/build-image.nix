@@ -72,7 +72,7 @@ arguments.strict "buildImage" (
       fromImageTag = values.stringOrNull (at "fromImageTag") fromImageTag;
     };
     baseNames = imagePlan.baseNames {
-      name = "docker-image-${baseName}";
+      name = baseName;
       inherit base image where;
     };
     # The base image, for derivations that look into its layers.
@@ -88,7 +88,9 @@ arguments.strict "buildImage" (
         arguments =
           scripts.arguments { inherit includeNixDB; }
           # With runAsRoot, the whole of the base image is looked at.
-          // lib.optionalAttrs (base != null && runAsRoot == null) { inherit (baseNames) base_names; }
+          // lib.optionalAttrs (base != null && runAsRoot == null) {
+            inherit (baseNames) base_names;
+          }
           // {
             inherit where;
             store_dir = builtins.storeDir;

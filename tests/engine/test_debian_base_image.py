@@ -78,7 +78,7 @@ def test_another_shell_replaces_the_shell_alone(docker: Docker, base):
       contents = [ dockerTools.binSh dockerTools.usrBinEnv ];
     }}"""
     name = docker.load(build(image))
-    script = "echo $BASH_VERSION; dpkg -l | grep -c ^ii"
+    script = "echo $BASH_VERSION; /bin/dpkg -l | /bin/grep -c ^ii"
     shell, packages = docker.run(name, "-c", script, entrypoint="/bin/sh").stdout.splitlines()
     assert shell
     assert int(packages) > 50

@@ -145,6 +145,12 @@ def test_what_is_settled_stands(follow, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_what_is_new_below_settled_directories_is_moved(follow):
+    base = [("etc/x", link("/srv")), ("srv", directory())]
+    found = follow([base], settled=["etc"], etc__x__new="1")
+    assert found == {"etc": None, "srv/new": "1"}
+
+
 def test_the_layer_may_replace_what_a_link_leads_through(follow):
     assert follow([DEBIAN], usr__bin=("/opt",), opt__a="1", bin__b="2") == {
         "usr/bin": "-> /opt",

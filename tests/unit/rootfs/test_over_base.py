@@ -59,6 +59,13 @@ def test_forty_links_are_followed_and_one_more_is_a_circle(tmp_path):
     assert view.resolve("", "l0").kind == Kind.LOOP
 
 
+@pytest.mark.parametrize("target", ["x" * 256, "d/" * 1921, "ü" * 128])
+def test_where_no_name_can_lead_there_is_no_directory(tmp_path, target):
+    root = make_tree(tmp_path / "root")
+    view = OverBase(str(root), merged_tree(tmp_path, [("long", link(target))]).root)
+    assert view.resolve("", "long").kind == Kind.FILE
+
+
 @pytest.mark.parametrize(
     ("layer", "target", "found"),
     [
