@@ -37,8 +37,8 @@ in
         };
       };
 
-  # baseNames :: { name, where, image, base } -> { base_names, from_image }, or { } without a base
-  # What is in the base image, for builders that lay something over it.
+  # baseNames :: { name, where, image, base } -> store path or null
+  # What is in the base image `base` (of baseImage), for builders that lay something over it.
   baseNames =
     {
       name,
@@ -46,17 +46,18 @@ in
       image,
       base,
     }:
-    lib.optionalAttrs (base != null) rec {
-      from_image = image.path;
-      base_names = "${build.derivation {
+    if base == null then
+      null
+    else
+      "${build.derivation {
         name = "${name}-base-names.json";
         builder = "base_names";
         arguments = {
-          inherit from_image where;
+          inherit where;
+          from_image = image.path;
           base = "${base}";
         };
       }}";
-    };
 
   # references :: name -> config -> derivation
   # A file that refers to the store paths that `config` names, and has nothing else of it: a root of

@@ -36,7 +36,7 @@ class Arguments(ScriptArguments):
     extra_commands: str
     fake_root_commands: str
     enable_fakechroot: bool
-    base_names: str | None = None
+    base_names: str | None
 
 
 def main(argv: list[str]) -> None:

@@ -56,7 +56,7 @@ class Arguments(ScriptArguments):
     uid: int
     gid: int
     root_path: str
-    base_names: str | None = None
+    base_names: str | None
 
 
 def main(argv: list[str]) -> None:

@@ -49,8 +49,8 @@ class Arguments:
     customisation_layer: str
     exclude: list[str]
     date: str
-    base_names: str | None = None
-    from_image: str | None = None
+    base_names: str | None
+    from_image: str | None
     closure: list[dict[str, Any]] = field(default_factory=list)
 
 

@@ -87,10 +87,6 @@ arguments.strict "buildImage" (
         builder = "single_layer";
         arguments =
           scripts.arguments { inherit includeNixDB; }
-          # With runAsRoot, the whole of the base image is looked at.
-          // lib.optionalAttrs (base != null && runAsRoot == null) {
-            inherit (baseNames) base_names;
-          }
           // {
             inherit where;
             store_dir = builtins.storeDir;
@@ -99,6 +95,8 @@ arguments.strict "buildImage" (
             # What the script sees of it, and what the layer doesn't depend on else.
             base = if runAsRoot == null then null else baseArguments.base;
             from_image = if runAsRoot == null then null else baseArguments.from_image;
+            # With runAsRoot, the whole of it is looked at.
+            base_names = if runAsRoot == null then baseNames else null;
             copy_to_root = rootContents;
             keep_contents_dirlinks = values.boolean (at "keepContentsDirlinks") keepContentsDirlinks;
             extra_commands = values.script (at "extraCommands") extraCommands;

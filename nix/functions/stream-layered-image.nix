@@ -74,8 +74,8 @@ arguments.strict "streamLayeredImage" (
           enable_fakechroot = values.boolean (at "enableFakechroot") enableFakechroot;
           include_nix_db = values.boolean (at "includeNixDB") includeNixDB;
           store_dir = storeDir;
+          base_names = baseNames;
         }
-        // lib.optionalAttrs (base != null) { inherit (baseNames) base_names; }
         // scripts.arguments { inherit includeNixDB; };
       }
       // scripts.attributes {
@@ -124,8 +124,9 @@ arguments.strict "streamLayeredImage" (
           customisation_layer = "${customisationLayer}";
           exclude = map toString roots;
           date = "${buildPackages.coreutils}/bin/date";
-        }
-        // baseNames;
+          base_names = baseNames;
+          from_image = if image == null then null else image.path;
+        };
       }
       // lib.optionalAttrs includeStorePaths {
         exportReferencesGraph.closure = roots;

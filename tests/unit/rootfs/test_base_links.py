@@ -23,23 +23,29 @@ DEBIAN = [
 ]
 
 
-@pytest.fixture
-def follow(tmp_path):
-    """Lay a tree over the layers of a base image, and return what the layer then has."""
+class Follow:
+    """Lays a tree over the layers of a base image, and returns what the layer then has."""
 
-    def call(layers, *, linked=(), settled=(), has_owners=False, **files):
-        root = make_tree(tmp_path / "root", **files)
-        call.inherited = follow_base_links(
+    def __init__(self, directory):
+        self.directory = directory
+        self.inherited = {}
+
+    def __call__(self, layers, *, linked=(), settled=(), has_owners=False, **files):
+        root = make_tree(self.directory / "root", **files)
+        self.inherited = follow_base_links(
             str(root),
-            merged_tree(tmp_path, *layers).root,
-            store_dir=str(tmp_path / "store"),
+            merged_tree(self.directory, *layers).root,
+            store_dir=f"{self.directory}/store",
             has_owners=has_owners,
             linked=[str(tree) for tree in linked],
             settled=settled,
         )
         return show_tree(root)
 
-    return call
+
+@pytest.fixture
+def follow(tmp_path):
+    return Follow(tmp_path)
 
 
 @pytest.mark.parametrize(
