@@ -17,6 +17,7 @@ from builders.console.terminal import takes_output  # noqa: E402
 COMMANDS: Final = {
     # What runs in the sandbox of a derivation. nix/build.nix gives the name.
     "base_image": "builders.derivations.base_image",
+    "base_names": "builders.derivations.base_names",
     "closure_layer": "builders.derivations.closure_layer",
     "compile_library": "builders.derivations.compile_library",
     "customisation_layer": "builders.derivations.customisation_layer",

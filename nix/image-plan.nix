@@ -37,6 +37,28 @@ in
         };
       };
 
+  # baseNames :: { name, where, image, base } -> store path or null
+  # What is in the base image `base` (of baseImage), for builders that lay something over it.
+  baseNames =
+    {
+      name,
+      where,
+      image,
+      base,
+    }:
+    if base == null then
+      null
+    else
+      "${build.derivation {
+        name = "${name}-base-names.json";
+        builder = "base_names";
+        arguments = {
+          inherit where;
+          from_image = image.path;
+          base = "${base}";
+        };
+      }}";
+
   # references :: name -> config -> derivation
   # A file that refers to the store paths that `config` names, and has nothing else of it: a root of
   # the closure that stays the same as long as these paths do.

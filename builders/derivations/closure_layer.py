@@ -19,6 +19,7 @@ from builders.remedies import CHECK_STORE
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.merged import OPAQUE, WHITEOUT
 from builders.rootfs.merged_tree import MergedTree
+from builders.rootfs.over_base import check_store
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ def main(_: list[str]) -> None:
     graph = read_graph(given.closure)
     closure = sorted(graph.keys() - set(given.exclude))
     base = PlannedBase.read(given.base).layers if given.base else None
-    with open_base(base, directory=build.top, what=f"fromImage {given.from_image}") as lower:
+    what = f"fromImage {given.from_image}"
+    with open_base(base, directory=build.top, what=what) as lower:
+        if lower and closure:
+            check_store(lower.root, given.store_dir, what=what)
         layer = make_layer(given, closure, lower)
     PlannedLayers(layers=(layer,), graph=graph, exclude=given.exclude).write(build.out)
 

@@ -12,12 +12,14 @@ from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.script_arguments import ScriptArguments, database_loader
 from builders.layers.tree import MTIME, write_layer
+from builders.rootfs.base_links import follow_base_links
 from builders.rootfs.fakeroot import enter_fakeroot, give_to_root
 from builders.rootfs.links import link_tree
 from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
 from builders.rootfs.nix_database import add_database
 from builders.rootfs.scripts import Environment, check_status, warn_of_static_programs
+from builders.rootfs.tree_names import read_names
 from builders.tar.header import Owner
 
 _SESSION: Final = "session"
@@ -26,12 +28,16 @@ _SESSION: Final = "session"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(ScriptArguments):
-    """What customisation_layer takes, in the names of streamLayeredImage's attributes."""
+    """What customisation_layer takes, in the names of streamLayeredImage's attributes.
+
+    `base_names` is the output of that derivation, where there is a base image.
+    """
 
     contents: list[str]
     extra_commands: str
     fake_root_commands: str
     enable_fakechroot: bool
+    base_names: str | None
 
 
 def main(argv: list[str]) -> None:
@@ -114,5 +120,14 @@ def write_customisation(out: str, root: str, given: Arguments, *, owner: Owner |
     if given.enable_fakechroot:
         top = os.path.dirname(root)
         exclude = [path.strip("/") for path in ("dev", "proc", "sys", given.store_dir, top)]
+    inherited = {}
+    if given.base_names:
+        inherited = follow_base_links(
+            root,
+            read_names(given.base_names),
+            store_dir=given.store_dir,
+            has_owners=owner is None,
+            linked=given.contents,
+        )
     os.mkdir(out)
-    write_layer(out, root, owner=owner, exclude=exclude)
+    write_layer(out, root, owner=owner, exclude=exclude, inherited=inherited)

@@ -4,6 +4,7 @@ The output is as builders.derivations.layer_directory says.
 """
 
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,14 +12,18 @@ from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase
 from builders.derivations.script_arguments import ScriptArguments, database_loader
-from builders.layers.tree import MTIME, write_layer
+from builders.layers.tree import MTIME, Inherited, write_layer
+from builders.layers.walk import walk
+from builders.rootfs.base_links import follow_base_links
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.changes import Snapshot
 from builders.rootfs.copies import Copier, CopyWords
 from builders.rootfs.fakeroot import enter_fakeroot
+from builders.rootfs.merged_tree import Node
 from builders.rootfs.nix_database import add_database
 from builders.rootfs.root_scripts import run_root_script
 from builders.rootfs.scripts import Environment
+from builders.rootfs.tree_names import read_names
 from builders.rootfs.unpack import lay_over, unpack
 from builders.tar.header import Owner
 
@@ -39,7 +44,8 @@ _TEMPORARY_DIRECTORIES: Final = ("NIX_BUILD_TOP", "TEMP", "TEMPDIR", "TMP", "TMP
 class Arguments(ScriptArguments):
     """What single_layer takes, in the names of buildImage's attributes.
 
-    `base` is the output of base_image, `root_path` PATH for runAsRoot.
+    `base` is the output of base_image, `root_path` PATH for runAsRoot. Without runAsRoot,
+    `base_names` is the output of that derivation, where there is a base image.
     """
 
     base: str | None
@@ -51,6 +57,7 @@ class Arguments(ScriptArguments):
     uid: int
     gid: int
     root_path: str
+    base_names: str | None
 
 
 def main(argv: list[str]) -> None:
@@ -60,8 +67,8 @@ def main(argv: list[str]) -> None:
     os.umask(0o022)
     environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
     if argv == [_SESSION]:
-        changes = run_as_root(given, build, environment)
-        write_single_layer(changes, build.out, given, owner=None)
+        changes, inherited = run_as_root(given, build, environment)
+        write_single_layer(changes, build.out, owner=None, inherited=inherited)
         return
     if given.run_as_root is not None:
         enter_fakeroot(
@@ -74,7 +81,10 @@ def main(argv: list[str]) -> None:
     os.mkdir(root, 0o755)
     copy_to(root, given, build)
     extra_commands(root, given, environment)
-    write_single_layer(root, build.out, given, owner=Owner(given.uid, given.gid))
+    base = read_names(given.base_names) if given.base_names else None
+    inherited = place_over_base(root, base, given, has_owners=False)
+    owner = Owner(given.uid, given.gid)
+    write_single_layer(root, build.out, owner=owner, inherited=inherited)
 
 
 def copy_to(root: str, given: Arguments, build: arguments.Build) -> None:
@@ -100,8 +110,29 @@ def extra_commands(root: str, given: Arguments, environment: Environment) -> Non
         environment.run("extraCommands", given.extra_commands, directory=root)
 
 
-def run_as_root(given: Arguments, build: arguments.Build, environment: Environment) -> str:
-    """Run runAsRoot over base image and copyToRoot; return the directory of what it changed."""
+def place_over_base(
+    root: str,
+    base: Node | None,
+    given: Arguments,
+    *,
+    has_owners: bool,
+    settled: Collection[str] = (),
+) -> dict[str, Inherited]:
+    """Move what is in `root` to where the links of the base image lead, if there is one."""
+    if base is None:
+        return {}
+    return follow_base_links(
+        root, base, store_dir=given.store_dir, has_owners=has_owners, settled=settled
+    )
+
+
+def run_as_root(
+    given: Arguments, build: arguments.Build, environment: Environment
+) -> tuple[str, dict[str, Inherited]]:
+    """Run runAsRoot over base image and copyToRoot, and extraCommands over what it changed.
+
+    Return the directory of the changes, and what it has of directories of the base image.
+    """
     root, copies, layer = (os.path.join(build.top, name) for name in ("root", "copies", "layer"))
     if given.from_image:
         print("Unpacking base image...", flush=True)
@@ -114,7 +145,11 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
         if given.copy_to_root or given.include_nix_db:
             os.mkdir(copies, 0o755)
             copy_to(copies, given, build)
-            lay_over(copies, root, aside=os.path.join(build.top, "aside"))
+            inherited = place_over_base(
+                copies, base.root if base else None, given, has_owners=False
+            )
+            aside = os.path.join(build.top, "aside")
+            lay_over(copies, root, aside=aside, inherited=inherited)
         run_root_script(
             given.run_as_root or "",
             root,
@@ -126,13 +161,20 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
             musl_hint="name programs of Nix in their place",
         )
         snapshot.move_changes(layer)
-    extra_commands(layer, given, environment)
-    return layer
+        # The script has seen the base image's links: what it put in their places stays there.
+        settled = {path[len(layer) + 1 :] for path, _ in walk(layer)}
+        extra_commands(layer, given, environment)
+        inherited = place_over_base(
+            layer, base.root if base else None, given, has_owners=True, settled=settled
+        )
+    return layer, inherited
 
 
-def write_single_layer(root: str, out: str, given: Arguments, *, owner: Owner | None) -> None:
+def write_single_layer(
+    root: str, out: str, *, owner: Owner | None, inherited: Mapping[str, Inherited]
+) -> None:
     """Write the layer of `root` to the output."""
     # Not before the scripts are done: runAsRoot sees the store, and may change all that it sees.
     os.mkdir(out)
     # As the reference: root's name stands beside its number, but for layers of runAsRoot.
-    write_layer(out, root, owner=owner, numeric_owner=owner is None)
+    write_layer(out, root, owner=owner, numeric_owner=owner is None, inherited=inherited)

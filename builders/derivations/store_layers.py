@@ -18,6 +18,8 @@ from builders.image.dates import NOW, parse_time
 from builders.image.layer_kinds import StoreLayer
 from builders.image.layering import assign_layers, hash_layers, join_last
 from builders.remedies import CHECK_STORE
+from builders.rootfs.over_base import check_store
+from builders.rootfs.tree_names import read_names
 
 _PIPELINE: Final = "layeringPipeline"
 
@@ -27,6 +29,7 @@ class Arguments:
     """What store_layers takes.
 
     Names are those of streamLayeredImage's attributes. `base` is the output of base_image;
+    `base_names` is that of the derivation of that name, and `from_image` the base image itself;
     `layering_pipeline` is a list of steps or the name of a JSON file that holds one;
     `customisation_layer` is the output of the derivation of that name; `date` the program of
     coreutils; `closure` the graph that exportReferencesGraph gives of the paths in `exclude`, which
@@ -47,6 +50,8 @@ class Arguments:
     customisation_layer: str
     exclude: list[str]
     date: str
+    base_names: str | None
+    from_image: str | None
     closure: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -68,6 +73,9 @@ def main(_: list[str]) -> None:
         )
         for paths in layer_paths(given, graph, jobs=build.cores)
     ]
+    if given.base_names and layers:
+        what = f"fromImage {given.from_image}"
+        check_store(read_names(given.base_names), given.store_dir, what=what)
     if given.debug:
         print_layers(layers, graph)
     customisation = read_tar_layer(given.customisation_layer)

@@ -14,9 +14,10 @@ fakeroot session packs what fakeroot remembers and not what the disk holds.
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from builders.console.errors import die, warn
@@ -42,6 +43,16 @@ IGNORED_XATTRS = ("security.selinux",)
 """Attributes that the host's kernel puts on every file, and not the image's author."""
 
 
+@dataclass(frozen=True)
+class Inherited:
+    """Attributes of a directory that a layer has from a lower one, whatever is on the disk."""
+
+    mode: int
+    uid: int
+    gid: int
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+
+
 def write_layer(
     out: str,
     root: str,
@@ -49,6 +60,7 @@ def write_layer(
     owner: Owner | None = None,
     numeric_owner: bool = True,
     exclude: Collection[str] = (),
+    inherited: Mapping[str, Inherited] = MappingProxyType({}),
 ) -> None:
     """Write the layer of the tree below `root` into the directory `out`.
 
@@ -59,7 +71,13 @@ def write_layer(
     with open(path, "wb", buffering=0) as file:
         sink = FileSink(file.fileno())
         write_tree_layer(
-            sink, root, mtime=MTIME, owner=owner, numeric_owner=numeric_owner, exclude=exclude
+            sink,
+            root,
+            mtime=MTIME,
+            owner=owner,
+            numeric_owner=numeric_owner,
+            exclude=exclude,
+            inherited=inherited,
         )
         sink.flush()
     with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
@@ -74,6 +92,7 @@ def write_tree_layer(
     owner: Owner | None = None,
     numeric_owner: bool = True,
     exclude: Collection[str] = (),
+    inherited: Mapping[str, Inherited] = MappingProxyType({}),
 ) -> None:
     """Write the layer of the tree below `root`.
 
@@ -81,9 +100,14 @@ def write_tree_layer(
     Owners are written by number alone where `numeric_owner`, as with GNU tar's --numeric-owner, and
     with their names where not: those that `owner` has, else root's, the only one that is the
     same everywhere. `exclude` holds names relative to `root` (without a leading slash) that stay
-    out, with all that is below them.
+    out, with all that is below them. Directories in `inherited`, by such names, have these
+    attributes.
     """
-    entries = list(_entries(root, mtime, owner, numeric_owner, frozenset(exclude)))
+    shown = _unnamed if numeric_owner else _named
+    entries = [
+        (path, _inherit(entry, inherited.get(path[len(root) + 1 :]), shown))
+        for path, entry in _entries(root, mtime, owner, shown, frozenset(exclude))
+    ]
     header: Callable[[Entry], bytes] = partial(
         gnu_header, long_owner="" if numeric_owner else _ROOT
     )
@@ -96,10 +120,13 @@ def write_tree_layer(
 
 
 def _entries(
-    root: str, mtime: int, owner: Owner | None, numeric_owner: bool, exclude: frozenset[str]
+    root: str,
+    mtime: int,
+    owner: Owner | None,
+    shown: Callable[[Owner], Owner],
+    exclude: frozenset[str],
 ) -> Iterator[tuple[str, Entry]]:
     prefix = len(root) + 1
-    shown: Callable[[Owner], Owner] = _unnamed if numeric_owner else _named
     given = shown(owner) if owner else None
     for path, status in walk(root, skip=lambda path: path[prefix:] in exclude):
         kind = type_of(status.st_mode)
@@ -137,6 +164,21 @@ def _named(owner: Owner) -> Owner:
     return owner._replace(
         uname=owner.uname or ("" if owner.uid else _ROOT),
         gname=owner.gname or ("" if owner.gid else _ROOT),
+    )
+
+
+def _inherit(entry: Entry, facts: Inherited | None, shown: Callable[[Owner], Owner]) -> Entry:
+    if facts is None:
+        return entry
+    owner = shown(Owner(facts.uid, facts.gid))
+    return replace(
+        entry,
+        mode=facts.mode,
+        uid=owner.uid,
+        gid=owner.gid,
+        uname=owner.uname,
+        gname=owner.gname,
+        xattrs=facts.xattrs,
     )
 
 

@@ -137,7 +137,7 @@ class Copier:
                     f"/{os.path.relpath(path, self._root)}",
                     hint="leave out one of them",
                 )
-            if not _same(source, path):
+            if not is_same(source, path):
                 self._warn_replaced(path, source, "with other content")
             os.unlink(path)
         self._origin[path] = source
@@ -158,7 +158,8 @@ class Copier:
         )
 
 
-def _same(one: str, other: str) -> bool:
+def is_same(one: str, other: str) -> bool:
+    """Whether two files have the same content, or are links to the same target."""
     if os.path.islink(one) and os.path.islink(other):
         return os.readlink(one) == os.readlink(other)
     if os.path.islink(one) or os.path.islink(other):

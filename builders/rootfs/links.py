@@ -18,8 +18,10 @@ _LEFT_OUT: Final = frozenset({"BitKeeper", "CVS", "CVS.adm", "RCS", "SCCS", ".sv
 """Directories that lndir takes for those of a version control system."""
 
 
-def link_tree(source: str, root: str, *, store_dir: str, what: str, file_hint: str) -> None:
-    """Link all files of the directory `source` into the directory `root`.
+def link_tree(
+    source: str, root: str, *, store_dir: str, what: str, file_hint: str, below: str = ""
+) -> None:
+    """Link all files of the directory `source` into the directory `root`, or `below` in it.
 
     Where an earlier tree brought a symlink to a directory and this one brings a directory of that
     name, its files go where the link leads in the image, or, where that is in the store, a
@@ -32,7 +34,7 @@ def link_tree(source: str, root: str, *, store_dir: str, what: str, file_hint: s
             f"{what}: {source} {found}, but only directories can be put into the image's root",
             hint=file_hint,
         )
-    pending = [(source, root)]
+    pending = [(source, os.path.join(root, below) if below else root)]
     while pending:
         here, there = pending.pop()
         for entry in _entries(here):

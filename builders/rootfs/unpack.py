@@ -9,6 +9,7 @@ image leads out of the directory.
 import errno
 import os
 import stat
+from collections.abc import Collection
 from typing import Final, NoReturn
 
 from builders.console.errors import UserError
@@ -103,11 +104,12 @@ def _refuse(path: str, error: OSError) -> NoReturn:
     raise UserError(f"can't unpack {name} of the base image: {error.strerror}", hint=hint) from None
 
 
-def lay_over(source: str, root: str, *, aside: str) -> None:
+def lay_over(source: str, root: str, *, aside: str, inherited: Collection[str] = ()) -> None:
     """Move what is in the directory `source` into `root`, as a layer lies over lower ones.
 
     A directory goes into one of the same name, which gets its owner, mode and
-    extended attributes; anything else takes the place of what has its name.
+    extended attributes, but for those in `inherited`, relative names, which are as they are;
+    anything else takes the place of what has its name.
     That is moved to the new directory `aside`, since it may be a tree too deep to remove
     step by step. All three are on one file system.
     """
@@ -116,7 +118,8 @@ def lay_over(source: str, root: str, *, aside: str) -> None:
     number = 0
     while pending:
         directory = pending.pop()
-        copy_facts(at(source, directory), at(root, directory))
+        if directory not in inherited:
+            copy_facts(at(source, directory), at(root, directory))
         for name in sorted(os.listdir(at(source, directory))):
             path = os.path.join(directory, name)
             upper, lower = at(source, path), at(root, path)

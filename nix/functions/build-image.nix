@@ -71,6 +71,10 @@ arguments.strict "buildImage" (
       fromImageName = values.stringOrNull (at "fromImageName") fromImageName;
       fromImageTag = values.stringOrNull (at "fromImageTag") fromImageTag;
     };
+    baseNames = imagePlan.baseNames {
+      name = baseName;
+      inherit base image where;
+    };
     # The base image, for derivations that look into its layers.
     baseArguments = {
       base = if base == null then null else "${base}";
@@ -91,6 +95,8 @@ arguments.strict "buildImage" (
             # What the script sees of it, and what the layer doesn't depend on else.
             base = if runAsRoot == null then null else baseArguments.base;
             from_image = if runAsRoot == null then null else baseArguments.from_image;
+            # With runAsRoot, the whole of it is looked at.
+            base_names = if runAsRoot == null then baseNames else null;
             copy_to_root = rootContents;
             keep_contents_dirlinks = values.boolean (at "keepContentsDirlinks") keepContentsDirlinks;
             extra_commands = values.script (at "extraCommands") extraCommands;

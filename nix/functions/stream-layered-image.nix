@@ -74,6 +74,7 @@ arguments.strict "streamLayeredImage" (
           enable_fakechroot = values.boolean (at "enableFakechroot") enableFakechroot;
           include_nix_db = values.boolean (at "includeNixDB") includeNixDB;
           store_dir = storeDir;
+          base_names = baseNames;
         }
         // scripts.arguments { inherit includeNixDB; };
       }
@@ -83,12 +84,16 @@ arguments.strict "streamLayeredImage" (
       }
     );
 
+    image =
+      if fromImage == null then null else imageFile "${where}: fromImage" fromImage;
     base = imagePlan.baseImage {
       name = baseName;
-      inherit where;
+      inherit image where;
       architecture = checkedArchitecture;
-      image =
-        if fromImage == null then null else imageFile "${where}: fromImage" fromImage;
+    };
+    baseNames = imagePlan.baseNames {
+      name = baseName;
+      inherit base image where;
     };
 
     # In the closure for what they refer to, and no part of the image themselves.
@@ -119,6 +124,8 @@ arguments.strict "streamLayeredImage" (
           customisation_layer = "${customisationLayer}";
           exclude = map toString roots;
           date = "${buildPackages.coreutils}/bin/date";
+          base_names = baseNames;
+          from_image = if image == null then null else image.path;
         };
       }
       // lib.optionalAttrs includeStorePaths {

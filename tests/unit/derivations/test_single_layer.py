@@ -21,7 +21,7 @@ def test_names_of_owners(tmp_path, owner, names):
     root, out = tmp_path / "root", tmp_path / "out"
     root.mkdir()
     (root / "file").write_text("content")
-    write_single_layer(str(root), str(out), None, owner=owner)
+    write_single_layer(str(root), str(out), owner=owner, inherited={})
     with tarfile.open(out / "layer.tar") as archive:
         found = {(info.uname, info.gname) for info in archive}
         numbers = {(info.uid, info.gid) for info in archive.getmembers()}

@@ -20,6 +20,8 @@ def assign(tmp_path):
             base = str(tmp_path / "base.json")
             PlannedBase(layers=(base_layer(),) * base_layers, config={}).write(base)
         given = Arguments(
+            base_names=None,
+            from_image=None,
             base=base,
             mtime="now",
             uid=0,
