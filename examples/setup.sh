@@ -34,6 +34,7 @@ has_venv() {
 declare -A described=(
   [has_compiler]="gcc that links statically"
   [has_libdeflate]="libdeflate.so.0"
+  [has_nix]="Nix, with the users that it builds as"
   [has_python]="Python 3.11 or newer"
   [has_static_busybox]="busybox, statically linked"
   [has_venv]="Python 3.11 or newer with its module venv"
@@ -77,9 +78,16 @@ join() {
   printf '%s' "$joined"
 }
 
-# The users that Nix builds as come with nix-setup-systemd; systemd itself need not run.
+# Where root builds, Nix wants the group of users that it builds as, or a setting that says of none.
+has_nix() {
+  has nix-build || return
+  ((EUID)) || getent group nixbld >/dev/null ||
+    grep -qs '^ *build-users-group' "${NIX_CONF_DIR:-/etc/nix}/nix.conf"
+}
+
+# These users come with nix-setup-systemd; systemd itself need not run.
 # shellcheck disable=SC2034
-nix_need="nix-build=nix-bin nix-setup-systemd"
+nix_need="has_nix=nix-bin nix-setup-systemd"
 
 # What pyproject.toml names, with its optional dependencies EXTRA, one a line: requirements EXTRA
 requirements() {

@@ -143,25 +143,32 @@ def with_xz(path: str) -> str:
     compressed with that. What is not xz is written beside the original, as NAME.xz.deb.
     """
     with open(path, "rb") as file:
-        if any(name == "data.tar.xz" for name, _ in members_of_ar(file)):
+        members = list(members_of_ar(file))
+        if any(name == "data.tar.xz" for name, _, _ in members):
             return path
-    target = f"{path.removesuffix('.deb')}.xz.deb"
+        contents = {}
+        for name, start, size in members:
+            file.seek(start)
+            contents[name] = file.read(size)
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE) as data:
         assert data.stdout
-        content = lzma.compress(data.stdout.read(), preset=1)
+        plain = data.stdout.read()
+    target = f"{path.removesuffix('.deb')}.xz.deb"
     with open(f"{target}.new", "wb") as file:
         file.write(AR_MAGIC)
-        for name, member in (("debian-binary", b"2.0\n"), ("data.tar.xz", content)):
-            file.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(member):<10}`\n".encode())
-            file.write(member + b"\n" * (len(member) % 2))
+        for name, content in contents.items():
+            if name.startswith("data.tar"):
+                name, content = "data.tar.xz", lzma.compress(plain, preset=1)
+            file.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode())
+            file.write(content + b"\n" * (len(content) % 2))
     os.rename(f"{target}.new", target)
     return target
 
 
-def members_of_ar(file: BinaryIO) -> Iterator[tuple[str, int]]:
-    """Yield names and sizes of an ar archive's members, which is what a .deb is (deb(5))."""
+def members_of_ar(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
+    """Yield names, offsets and sizes of an ar archive's members, which is what a .deb is (deb(5))."""
     file.seek(len(AR_MAGIC))
     while len(header := file.read(60)) == 60:
         size = int(header[48:58])
-        yield header[:16].decode().strip().rstrip("/"), size
+        yield header[:16].decode().strip().rstrip("/"), file.tell(), size
         file.seek(size + size % 2, os.SEEK_CUR)
