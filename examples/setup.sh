@@ -32,9 +32,9 @@ has_venv() {
 
 # What is missing where the test of a need fails, if that test is a function.
 declare -A described=(
+  [has_build_users]="the group nixbld, of the users that Nix builds as"
   [has_compiler]="gcc that links statically"
   [has_libdeflate]="libdeflate.so.0"
-  [has_nix]="Nix, with the users that it builds as"
   [has_python]="Python 3.11 or newer"
   [has_static_busybox]="busybox, statically linked"
   [has_venv]="Python 3.11 or newer with its module venv"
@@ -79,15 +79,14 @@ join() {
 }
 
 # Where root builds, Nix wants the group of users that it builds as, or a setting that says of none.
-has_nix() {
-  has nix-build || return
-  ((EUID)) || getent group nixbld >/dev/null ||
+has_build_users() {
+  ((EUID)) || ! has nix-build || getent group nixbld >/dev/null ||
     grep -qs '^ *build-users-group' "${NIX_CONF_DIR:-/etc/nix}/nix.conf"
 }
 
 # These users come with nix-setup-systemd; systemd itself need not run.
 # shellcheck disable=SC2034
-nix_need="has_nix=nix-bin nix-setup-systemd"
+nix_needs=("nix-build=nix-bin nix-setup-systemd" "has_build_users=nix-setup-systemd")
 
 # What pyproject.toml names, with its optional dependencies EXTRA, one a line: requirements EXTRA
 requirements() {

@@ -166,7 +166,7 @@ def with_xz(path: str) -> str:
 
 
 def members_of_ar(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
-    """Yield names, offsets and sizes of an ar archive's members, which is what a .deb is (deb(5))."""
+    """Yield names, offsets and sizes of the members of an ar archive, as a .deb is one (deb(5))."""
     file.seek(len(AR_MAGIC))
     while len(header := file.read(60)) == 60:
         size = int(header[48:58])
