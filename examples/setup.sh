@@ -32,6 +32,7 @@ has_venv() {
 
 # What is missing where the test of a need fails, if that test is a function.
 declare -A described=(
+  [has_build_users]="the group nixbld, of the users that Nix builds as"
   [has_compiler]="gcc that links statically"
   [has_libarchive]="libarchive.so.13"
   [has_libdeflate]="libdeflate.so.0"
@@ -78,9 +79,15 @@ join() {
   printf '%s' "$joined"
 }
 
-# The users that Nix builds as come with nix-setup-systemd; systemd itself need not run.
+# Where root builds, Nix wants the group of users that it builds as, or a setting that says of none.
+has_build_users() {
+  ((EUID)) || ! has nix-build || getent group nixbld >/dev/null ||
+    grep -qs '^ *build-users-group' "${NIX_CONF_DIR:-/etc/nix}/nix.conf"
+}
+
+# These users come with nix-setup-systemd; systemd itself need not run.
 # shellcheck disable=SC2034
-nix_need="nix-build=nix-bin nix-setup-systemd"
+nix_needs=("nix-build=nix-bin nix-setup-systemd" "has_build_users=nix-setup-systemd")
 
 # What pyproject.toml names, with its optional dependencies EXTRA, one a line: requirements EXTRA
 requirements() {

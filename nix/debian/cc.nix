@@ -26,7 +26,8 @@ let
     "-Wl,-rpath,${glibc}/lib/${triple}"
     "-Wl,-rpath,${libgcc-s1}/lib/${triple}"
   ];
-  compiler = "${gcc-unwrapped}/bin/${triple}-gcc-12";
+  version = lib.head (lib.splitString "." gcc-unwrapped.version);
+  compiler = "${gcc-unwrapped}/bin/${triple}-gcc-${version}";
 in
 runCommand "gcc-wrapper-${gcc-unwrapped.version}"
   {

@@ -6,6 +6,7 @@ For each SET of packages.nix it writes CACHE/SET.json:
 
     units: name -> { version, debs: [{ file, sha256 }] or wheels: likewise, references: [unit],
                      libraries: { soname: [unit, directory] }, links: { path: [unit, path] },
+                     usrMerged: whether its lib/ is below usr/ in the .deb,
                      ... what packages.nix says of it }
 
 A unit is what becomes one store path. Units refer to each other by the
@@ -14,298 +15,46 @@ says; units that refer to each other in a circle become one.
 """
 
 import fcntl
-import hashlib
-import io
 import json
-import multiprocessing
 import os
-import posixpath
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSegment
-from elftools.elf.elffile import ELFFile
-
-FACTS_VERSION = 3
-UNFINISHED = ".fetch-"
-"""What the names of directories begin with that hold what is not yet whole."""
-BATCH = 20
-"""Packages that apt-get fetches in one call: what an interruption loses at most."""
+from debs import digest_of, resolved
+from offers import UNFINISHED, Apt, fail, say
 
 
-@dataclass
-class Facts:
-    """What is in one .deb.
+def fetch_wheel(cache: str, requirement: str, python: str) -> dict[str, str]:
+    """Return file name and SHA-256 of the wheel `requirement` (name==version), from pip.
 
-    `depends` are names of packages; `provides` maps sonames to directories,
-    `links` relative file names to the targets of symlinks that lead out of the package.
-    Names are relative to the root, without `usr/` in front.
+    `python` is the version of the interpreter that it is for, like 3.13.
     """
-
-    name: str
-    version: str
-    file: str
-    sha256: str
-    depends: list[str]
-    needed: list[str] = field(default_factory=list)
-    provides: dict[str, str] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    files: list[str] = field(default_factory=list)
-
-
-def say(text: str) -> None:
-    """Print a line of progress; a later one replaces it on a terminal."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-    else:
-        print(text, file=sys.stderr, flush=True)
-
-
-def fail(text: str) -> NoReturn:
-    """End with one line."""
-    sys.exit(f"error: {text}")
-
-
-def stripped(path: str) -> str:
-    """Return a file's name in the package's store path."""
-    path = posixpath.normpath(path.lstrip("./")) if path.strip("./") else "."
-    path = path.removeprefix("usr/")
-    top, _, rest = path.partition("/")
-    if top in ("sbin", "games"):
-        path = f"bin/{rest}" if rest else "bin"
-    return path
-
-
-class Apt:
-    """Packages as apt offers them, and their files in the cache."""
-
-    def __init__(self, cache: str) -> None:
-        self.cache = cache
-        self.facts: dict[str, Facts] = {}
-        self._offers: dict[str, dict[str, str]] = {}
-        self._asked: set[str] = set()
-
-    def load(self, names: Iterable[str]) -> None:
-        """Get the .debs of the packages `names`, and read them."""
-        wanted = [name for name in dict.fromkeys(names) if name not in self.facts]
-        self._ask(wanted)
-        missing = [name for name in wanted if name in self._offers and not self._is_here(name)]
-        self._download(missing)
-        unread = []
-        for name in wanted:
-            if name in self._offers:
-                facts = self._known(name)
-                if facts:
-                    self.facts[name] = facts
-                else:
-                    unread.append(name)
-        if not unread:
-            return
-        pool = multiprocessing.Pool(initializer=leave_interruptions_to_the_parent)
-        try:
-            read = pool.imap(read_one, [(self._path(n), self._offers[n]) for n in unread])
-            for number, (name, facts) in enumerate(zip(unread, read, strict=True)):
-                say(f"Reading packages: {number} of {len(unread)}, {name}")
-                self.facts[name] = facts
-                self._remember(facts)
-            pool.close()
-        except BaseException:
-            # An interruption waits for nothing.
-            pool.terminate()
-            raise
-        finally:
-            pool.join()
-
-    def offered(self, names: Iterable[str]) -> list[str]:
-        """Return those of `names` that apt offers."""
-        wanted = list(dict.fromkeys(names))
-        self._ask(wanted)
-        return [name for name in wanted if name in self._offers]
-
-    def _ask(self, names: list[str]) -> None:
-        names = [name for name in names if name not in self._asked]
-        self._asked.update(names)
-        if not names:
-            return
-        text = subprocess.run(
-            ["apt-cache", "show", "--no-all-versions", *names],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
-        for paragraph in text.split("\n\n"):
-            fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", paragraph, re.MULTILINE))
-            if "Package" in fields and "SHA256" in fields:
-                self._offers[fields["Package"]] = fields
-
-    def _path(self, name: str) -> str:
-        offer = self._offers[name]
-        version = offer["Version"].replace(":", "%3a")
-        return os.path.join(self.cache, f"{name}_{version}_{offer['Architecture']}.deb")
-
-    def _is_here(self, name: str) -> bool:
-        path = self._path(name)
-        size = int(self._offers[name]["Size"])
-        return os.path.exists(path) and os.path.getsize(path) == size
-
-    def _download(self, names: list[str]) -> None:
-        total = sum(int(self._offers[name]["Size"]) for name in names) / 1e6
-        done = 0.0
-        for start in range(0, len(names), BATCH):
-            batch = names[start : start + BATCH]
-            say(f"Fetching packages: {start} of {len(names)}, {done:.0f} of {total:.0f} MB")
-            with tempfile.TemporaryDirectory(dir=self.cache, prefix=UNFINISHED) as directory:
-                # apt drops its privileges to a user who must be able to write here.
-                os.chmod(directory, 0o777)
-                result = subprocess.run(
-                    [
-                        "apt-get",
-                        "download",
-                        "-qq",
-                        *(f"{name}={self._offers[name]['Version']}" for name in batch),
-                    ],
-                    cwd=directory,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                if result.returncode:
-                    reason = result.stderr.strip().splitlines()[-1:]
-                    fail(f"apt-get download failed: {''.join(reason)}; run 'apt-get update'")
-                for name in batch:
-                    file = os.path.join(directory, os.path.basename(self._path(name)))
-                    with open(file, "rb") as deb:
-                        digest = hashlib.file_digest(deb, "sha256").hexdigest()
-                    if digest != self._offers[name]["SHA256"]:
-                        fail(f"{name} was damaged on its way; run this again")
-                    os.rename(file, self._path(name))
-            done += sum(int(self._offers[name]["Size"]) for name in batch) / 1e6
-        if names:
-            say(f"Fetched {len(names)} packages, {total:.0f} MB")
-
-    def _known(self, name: str) -> Facts | None:
-        try:
-            with open(f"{self._path(name)}.json", encoding="utf-8") as file:
-                known = json.load(file)
-            if known.pop("facts") != FACTS_VERSION:
-                return None
-            facts = Facts(**known)
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
-        return facts if facts.sha256 == self._offers[name]["SHA256"] else None
-
-    def _remember(self, facts: Facts) -> None:
-        memo = os.path.join(self.cache, f"{facts.file}.json")
-        with open(f"{memo}.new", "w", encoding="utf-8") as file:
-            json.dump({"facts": FACTS_VERSION, **asdict(facts)}, file)
-        os.rename(f"{memo}.new", memo)
-
-
-def leave_interruptions_to_the_parent() -> None:
-    """Let a worker process go on when Ctrl-C is pressed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def read_one(deb: tuple[str, dict[str, str]]) -> Facts:
-    """Return the facts about a path and what apt offers there."""
-    return read_deb(*deb)
-
-
-def read_deb(path: str, offer: dict[str, str]) -> Facts:
-    """Return the facts about the .deb at `path`, which apt offers as `offer`."""
-    relations = ", ".join(offer.get(key, "") for key in ("Depends", "Pre-Depends"))
-    facts = Facts(
-        name=offer["Package"],
-        version=offer["Version"].rpartition(":")[2],
-        file=os.path.basename(path),
-        sha256=offer["SHA256"],
-        depends=sorted(set(re.findall(r"(?:^|[,|]) *([a-z0-9][a-z0-9.+-]+)", relations))),
-    )
-    needed = set()
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE) as data:
-        assert data.stdout
-        with tarfile.open(fileobj=data.stdout, mode="r|") as archive:
-            for member in archive:
-                own = stripped(member.name)
-                if not member.isdir():
-                    facts.files.append(own)
-                if member.issym():
-                    facts.links[own] = member.linkname
-                    facts.provides.setdefault(posixpath.basename(own), posixpath.dirname(own))
-                elif member.isfile() and member.size > 64:
-                    file = archive.extractfile(member)
-                    assert file
-                    if file.read(4) != b"\x7fELF":
-                        continue
-                    content = b"\x7fELF" + file.read()
-                    soname, needs = dynamic_names(content)
-                    needed |= needs
-                    name = soname or posixpath.basename(own)
-                    if ".so" in name:
-                        facts.provides[name] = posixpath.dirname(own)
-    facts.needed = sorted(needed - set(facts.provides))
-    facts.provides = {
-        name: directory
-        for name, directory in facts.provides.items()
-        if ".so" in name and directory.startswith("lib")
-    }
-    files = set(facts.files)
-    facts.links = {
-        path: target for path, target in facts.links.items() if resolved(path, target) not in files
-    }
-    return facts
-
-
-def resolved(path: str, target: str) -> str:
-    """Return the name, in store-path terms, that a symlink at `path` to `target` leads to."""
-    if target.startswith("/"):
-        return stripped(target)
-    return stripped(posixpath.normpath(posixpath.join(posixpath.dirname(path), target)))
-
-
-def dynamic_names(content: bytes) -> tuple[str | None, set[str]]:
-    """Return the SONAME of an ELF file, if it has one, and the DT_NEEDED names."""
-    soname, needs = None, set()
-    try:
-        for segment in ELFFile(io.BytesIO(content)).iter_segments():
-            if isinstance(segment, DynamicSegment):
-                for tag in segment.iter_tags():
-                    if tag.entry.d_tag == "DT_NEEDED":
-                        needs.add(tag.needed)  # type: ignore[attr-defined]
-                    elif tag.entry.d_tag == "DT_SONAME":
-                        soname = tag.soname  # type: ignore[attr-defined]
-    except ELFError:
-        pass
-    return soname, needs
-
-
-def fetch_wheel(cache: str, requirement: str) -> dict[str, str]:
-    """Return file name and SHA-256 of the wheel `requirement` (name==version), from pip."""
     stem = requirement.replace("==", "-").replace("_", "-")
-    here = [name for name in os.listdir(cache) if name.startswith(f"{stem}-")]
+    tags = (f"-cp{python.replace('.', '')}-", "-abi3-", "-py3-")
+
+    def fits(name: str) -> bool:
+        return name.startswith(f"{stem}-") and any(tag in name for tag in tags)
+
+    here = [name for name in os.listdir(cache) if fits(name)]
     if not here:
-        say(f"Fetching the wheel {requirement}")
+        say(f"Fetching the wheel {requirement} for Python {python}")
         with tempfile.TemporaryDirectory(dir=cache, prefix=UNFINISHED) as directory:
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            command += ["--only-binary", ":all:", "--dest", directory, requirement]
+            command += ["--only-binary", ":all:", "--python-version", python]
+            command += ["--dest", directory, requirement]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode:
                 reason = result.stderr.strip().splitlines()[-1:]
                 fail(f"pip could not fetch {requirement}: {''.join(reason)}")
             here = os.listdir(directory)
             os.rename(os.path.join(directory, here[0]), os.path.join(cache, here[0]))
-    with open(os.path.join(cache, here[0]), "rb") as file:
-        return {"file": here[0], "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"file": here[0], "sha256": digest_of(os.path.join(cache, here[0]))}
 
 
 def closure_of_debs(apt: Apt, seeds: list[str]) -> list[str]:
@@ -378,18 +127,21 @@ def write_indexes(cache: str, packages: str, names: list[str]) -> None:
             text=True,
         ).stdout
     )
+    versions = table.pop("versions", {})
     apt = Apt(cache)
     for name in names:
         if name not in table:
             fail(f"there is no set {name} in packages.nix; it has {', '.join(table)}")
-        entries = {**table["base"], **table[name]}
+        entries = with_names_of(apt, {**table["base"], **table[name]}, versions)
         index = make_index(apt, {n: e for n, e in entries.items() if "debs" in e})
         for unit, entry in entries.items():
             if "wheels" in entry:
                 index["units"][unit] = {
                     **entry,
                     "version": entry["wheels"][0].partition("==")[2],
-                    "wheels": [fetch_wheel(cache, wheel) for wheel in entry["wheels"]],
+                    "wheels": [
+                        fetch_wheel(cache, wheel, entry["forPython"]) for wheel in entry["wheels"]
+                    ],
                     "references": [],
                 }
         path = os.path.join(cache, f"{name}.json")
@@ -418,12 +170,48 @@ def extract_busybox(apt: Apt, cache: str) -> None:
                 os.rename(os.path.join(directory, path), target)
 
 
+def with_names_of(
+    apt: Apt, entries: dict[str, dict[str, Any]], versions: dict[str, dict[str, str]]
+) -> dict[str, dict[str, Any]]:
+    """Return `entries` of packages.nix with the names that the packages have here.
+
+    `versions` is what packages.nix calls so; each is filled in wherever it stands, as @NAME@.
+    """
+    text = json.dumps(entries)
+    missing = []
+    for name, source in versions.items():
+        if f"@{name}@" in text:
+            version = apt.version_in_dependency(source["package"], source["dependsOn"])
+            if version is None:
+                missing.append(f"{source['package']} that depends on {source['dependsOn']}")
+            else:
+                text = text.replace(f"@{name}@", version)
+    if missing:
+        fail_for_lack_of(missing)
+    entries = json.loads(text)
+    found = apt.find(deb for entry in entries.values() for deb in entry["debs"])
+    named: dict[str, dict[str, Any]] = {}
+    for name, entry in entries.items():
+        lacking = [deb for deb in entry["debs"] if deb not in found]
+        # Wheels are second best; then there are no .debs.
+        other = "debs" if lacking and "wheels" in entry else "wheels"
+        named[name] = {key: value for key, value in entry.items() if key != other}
+        if "debs" in named[name]:
+            missing += lacking
+            named[name]["debs"] = [found.get(deb, deb) for deb in entry["debs"]]
+    if missing:
+        fail_for_lack_of(sorted(set(missing)))
+    return named
+
+
+def fail_for_lack_of(missing: list[str]) -> NoReturn:
+    """End with one line that names what apt should offer."""
+    fail(f"apt offers no {', '.join(missing)}; run 'apt-get update', or mend packages.nix")
+
+
 def make_index(apt: Apt, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the index of the packages `entries`, as the module describes it."""
     seeds = [deb for entry in entries.values() for deb in entry["debs"]]
-    missing = sorted(set(seeds) - set(apt.offered(seeds)))
-    if missing:
-        fail(f"apt offers no {', '.join(missing)}; run 'apt-get update', or mend packages.nix")
     debs = closure_of_debs(apt, seeds)
     unit_of = {deb: name for name, entry in entries.items() for deb in entry["debs"]}
     for deb in debs:
@@ -457,6 +245,7 @@ def make_index(apt: Apt, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
         units[name] = {
             **entry,
             "table": name in entries,
+            "usrMerged": main.usr_merged,
             "version": re.sub(r"[+~]?(dfsg|ds|deb|b\d|really).*$", "", main.version).split("-")[0],
             "debs": [
                 {"file": apt.facts[deb].file, "sha256": apt.facts[deb].sha256} for deb in names

@@ -2,8 +2,13 @@
 # its one store path. What they need beside these (by DT_NEEDED) is found by the
 # indexer and becomes a store path of its own, named for its Debian package.
 #
+# Names are those of Debian 12, and what apt offers under another name there is found by
+# what that package provides (libmagic1t64 provides libmagic1). A version in a name is
+# found too: @gcc@ stands for what `versions` says of gcc, in any string.
+#
 #   debs         the packages, unpacked into one tree
-#   wheels       in place of these: a Python package that Debian lacks, as pip knows it
+#   wheels       a Python package as pip knows it, for a Debian that has no such `debs`
+#   forPython    the version of Python that the wheels are for
 #   perl, python whether scripts of this interpreter are pointed at it
 #   shell        false: leave shell scripts alone (glibc is what bash needs)
 #   needed       file -> libraries that it loads without naming them
@@ -17,6 +22,38 @@ let
   pythonPackage = name: pythonDeps: (simple name) // { inherit pythonDeps; };
 in
 {
+  # Where the package `package` depends on gcc-14, and `dependsOn` is gcc-@version@, it is 14.
+  versions = {
+    gcc = {
+      package = "gcc";
+      dependsOn = "gcc-@version@";
+    };
+    golang = {
+      package = "golang-go";
+      dependsOn = "golang-@version@-go";
+    };
+    llvm = {
+      package = "llvm";
+      dependsOn = "llvm-@version@";
+    };
+    openjdk = {
+      package = "default-jre-headless";
+      dependsOn = "openjdk-@version@-jre-headless";
+    };
+    perl = {
+      package = "perl";
+      dependsOn = "libperl@version@";
+    };
+    postgresql = {
+      package = "postgresql";
+      dependsOn = "postgresql-@version@";
+    };
+    python = {
+      package = "python3";
+      dependsOn = "python@version@";
+    };
+  };
+
   base = {
     acl = program "acl" "getfacl";
     attr = program "attr" "getfattr";
@@ -41,7 +78,7 @@ in
         "libtext-charwidth-perl"
       ];
       perl = true;
-      wrappers."bin/cowsay".PERL5LIB = "@out@/lib/x86_64-linux-gnu/perl5/5.36";
+      wrappers."bin/cowsay".PERL5LIB = "@out@/lib/x86_64-linux-gnu/perl5/@perl@";
     };
     curl = simple "curl";
     diffutils = program "diffutils" "diff";
@@ -74,9 +111,9 @@ in
     };
     gcc-unwrapped = {
       debs = [
-        "gcc-12"
-        "cpp-12"
-        "libgcc-12-dev"
+        "gcc-@gcc@"
+        "cpp-@gcc@"
+        "libgcc-@gcc@-dev"
       ];
       mainProgram = "gcc";
     };
@@ -144,23 +181,23 @@ in
       debs = [
         "perl-base"
         "perl"
-        "perl-modules-5.36"
-        "libperl5.36"
+        "perl-modules-@perl@"
+        "libperl@perl@"
       ];
-      wrappers."bin/perl".PERL5LIB = "@out@/lib/x86_64-linux-gnu/perl/5.36:@out@/share/perl/5.36:@out@/lib/x86_64-linux-gnu/perl-base:\${PERL5LIB-}";
+      wrappers."bin/perl".PERL5LIB = "@out@/lib/x86_64-linux-gnu/perl/@perl@:@out@/share/perl/@perl@:@out@/lib/x86_64-linux-gnu/perl-base:\${PERL5LIB-}";
     };
     pigz = simple "pigz";
     procps = program "procps" "ps";
     python3-unwrapped = {
       debs = [
-        "python3.11"
-        "python3.11-minimal"
-        "libpython3.11-minimal"
-        "libpython3.11-stdlib"
+        "python@python@"
+        "python@python@-minimal"
+        "libpython@python@-minimal"
+        "libpython@python@-stdlib"
       ];
-      needed."bin/python3.11" = [ "libgcc_s.so.1" ];
+      needed."bin/python@python@" = [ "libgcc_s.so.1" ];
       mainProgram = "python3";
-      symlinks."bin/python3" = "python3.11";
+      symlinks."bin/python3" = "python@python@";
     };
     redis = {
       debs = [
@@ -199,7 +236,11 @@ in
 
     python-pyelftools = pythonPackage "python3-pyelftools" [ ];
     python-zstandard = pythonPackage "python3-zstandard" [ ];
-    python-isal.wheels = [ "isal==1.7.2" ];
+    # Since Debian 13.
+    python-isal = (simple "python3-isal") // {
+      wheels = [ "isal==1.7.2" ];
+      forPython = "@python@";
+    };
     python-libarchive-c = pythonPackage "python3-libarchive-c" [ ];
     python-pytest = pythonPackage "python3-pytest" [
       "python-attrs"
@@ -225,31 +266,32 @@ in
   };
 
   # Only for measurements: a closure as large as that of a desktop.
-  large = builtins.listToAttrs (
-    map
-      (name: {
+  large =
+    {
+      golang-go = simple "golang-@golang@-go";
+      golang-src = simple "golang-@golang@-src";
+      llvm = simple "llvm-@llvm@";
+      openjdk-jre-headless = simple "openjdk-@openjdk@-jre-headless";
+      postgresql = simple "postgresql-@postgresql@";
+    }
+    // builtins.listToAttrs (
+      map (name: {
         inherit name;
         value = simple name;
-      })
-      [
+      }) [
         "adwaita-icon-theme"
         "blender"
         "darktable"
         "ffmpeg"
         "gdb"
         "gimp"
-        "golang-1.19-go"
-        "golang-1.19-src"
         "inkscape"
         "kicad"
         "krita"
         "libreoffice-common"
         "libreoffice-core"
-        "llvm-14"
         "octave"
-        "openjdk-17-jre-headless"
         "papirus-icon-theme"
-        "postgresql-15"
         "python3-matplotlib"
         "python3-pandas"
         "python3-scipy"

@@ -47,27 +47,45 @@ let
 
   bootstrapUnits = read "base";
 
-  # Python, pyelftools' peer patchelf, and the libraries of both, straight out
-  # of their .debs: they run through the loader, unpatched.
+  # Python, pyelftools' peer patchelf, and the libraries of both that making a unit takes,
+  # straight out of their .debs: they run through the loader, unpatched.
+  bootstrapNames =
+    let
+      programs = [
+        "patchelf"
+        "python3-unwrapped"
+      ];
+      taken = [
+        "libbz2"
+        "libcrypto"
+        "libexpat"
+        "libffi"
+        "libgcc_s"
+        "liblzma"
+        "libssl"
+        "libstdc++"
+        "libz"
+      ];
+      providers = lib.concatMap (
+        program:
+        lib.mapAttrsToList (_: lib.head) (
+          lib.filterAttrs (soname: _: lib.elem (lib.head (lib.splitString ".so" soname)) taken)
+            bootstrapUnits.${program}.libraries
+        )
+      ) programs;
+    in
+    # An attribute set sorts them, and has each once.
+    lib.attrNames (lib.genAttrs ([ "glibc" ] ++ programs ++ providers) (_: null));
+
+  pythonVersion = lib.concatStringsSep "." (
+    lib.take 2 (lib.splitString "." bootstrapUnits.python3-unwrapped.version)
+  );
+
   bootstrap = derivation {
     name = "debian-bootstrap";
     inherit system busybox;
     builder = busybox;
-    debs = map deb (
-      lib.concatMap (name: bootstrapUnits.${name}.debs) [
-        "glibc"
-        "libbz2-1.0"
-        "libexpat1"
-        "libffi8"
-        "libgcc-s1"
-        "liblzma5"
-        "libssl3"
-        "libstdc++6"
-        "patchelf"
-        "python3-unwrapped"
-        "zlib1g"
-      ]
-    );
+    debs = map deb (lib.concatMap (name: bootstrapUnits.${name}.debs) bootstrapNames);
     args = [
       "sh"
       "-ec"
@@ -82,7 +100,9 @@ let
 
   # The command that runs a program of the bootstrap.
   bootstrapped = program: [
-    "${bootstrap}/lib/${platform.triple}/${platform.loader}"
+    "${bootstrap}/${
+      lib.optionalString bootstrapUnits.glibc.usrMerged "usr/"
+    }lib/${platform.triple}/${platform.loader}"
     "--library-path"
     "${bootstrap}/lib/${platform.triple}:${bootstrap}/usr/lib/${platform.triple}"
     "${bootstrap}/usr/bin/${program}"
@@ -110,7 +130,7 @@ let
           }
       ) index;
       at = place: "${units.${lib.head place}}/${lib.last place}";
-      python = bootstrapped "python3.11";
+      python = bootstrapped "python${pythonVersion}";
       # A Python package that Debian lacks. A wheel brings all libraries but those of glibc.
       unpackWheels =
         name: unit:

@@ -9,6 +9,7 @@ own paths in scripts.
 """
 
 import compileall
+import glob
 import io
 import json
 import lzma
@@ -145,7 +146,7 @@ class Unit:
             os.symlink(target, os.path.join(self.out, path))
         for path, variables in self.attributes["wrappers"].items():
             self.wrap(os.path.join(self.out, path), variables)
-        for directory in ("lib/python3", "lib/python3.11"):
+        for directory in sorted(glob.glob("lib/python3*", root_dir=self.out)):
             if os.path.isdir(f"{self.out}/{directory}"):
                 compileall.compile_dir(
                     f"{self.out}/{directory}",
