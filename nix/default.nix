@@ -89,6 +89,8 @@ let
     names = callPackage ./checks/names.nix { };
     scripts = callPackage ./scripts.nix { };
     storePaths = callPackage ./checks/store-paths.nix { };
+    # streamLayeredImage, for functions that know more of an image than its attributes say.
+    streamWith = callPackage ./functions/stream-layered-image.nix;
     values = callPackage ./checks/values.nix { };
   };
 

@@ -4,6 +4,8 @@ The output is as builders.derivations.layer_directory says.
 """
 
 import os
+import stat
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,12 +16,13 @@ from builders.derivations.script_arguments import ScriptArguments, database_load
 from builders.layers.tree import MTIME, Owner, write_layer
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.changes import Snapshot
-from builders.rootfs.copies import Copier, CopyWords
+from builders.rootfs.copies import ROOT_WRITABLE, Copier, CopyWords
 from builders.rootfs.fakeroot import enter_fakeroot
+from builders.rootfs.merged import MergedTree
 from builders.rootfs.nix_database import add_database
 from builders.rootfs.root_scripts import run_root_script
 from builders.rootfs.scripts import Environment
-from builders.rootfs.unpack import lay_over, unpack
+from builders.rootfs.unpack import copy_facts, lay_over, unpack
 
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""
@@ -72,8 +75,19 @@ def main(argv: list[str]) -> None:
     root = os.path.join(build.top, "root")
     os.mkdir(root, 0o755)
     copy_to(root, given, build)
+    with open_from_image(given, build) as base:
+        mode = stat.S_IMODE(os.stat(root).st_mode)
+        os.chmod(root, base.root.mode if base else mode | ROOT_WRITABLE)
     extra_commands(root, given, environment)
     write_single_layer(root, build.out, given, owner=Owner(given.uid, given.gid, named=True))
+
+
+def open_from_image(
+    given: Arguments, build: arguments.Build
+) -> AbstractContextManager[MergedTree | None]:
+    """Open the base image as a tree, if there is one."""
+    layers = PlannedBase.read(given.base).layers if given.base else None
+    return open_base(layers, directory=build.top, what=f"fromImage {given.from_image}")
 
 
 def copy_to(root: str, given: Arguments, build: arguments.Build) -> None:
@@ -104,8 +118,7 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
     root, copies, layer = (os.path.join(build.top, name) for name in ("root", "copies", "layer"))
     if given.from_image:
         print("Unpacking base image...", flush=True)
-    layers = PlannedBase.read(given.base).layers if given.base else None
-    with open_base(layers, directory=build.top, what=f"fromImage {given.from_image}") as base:
+    with open_from_image(given, build) as base:
         os.mkdir(root, 0o755)
         if base:
             unpack(base, root)
@@ -113,6 +126,9 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
         if given.copy_to_root or given.include_nix_db:
             os.mkdir(copies, 0o755)
             copy_to(copies, given, build)
+            if base:
+                # What is copied goes into the base image's root, which stays as it is.
+                copy_facts(root, copies)
             lay_over(copies, root, aside=os.path.join(build.top, "aside"))
         run_root_script(
             given.run_as_root or "",

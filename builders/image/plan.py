@@ -26,6 +26,9 @@ from builders.image.platform import Platform
 VERSION: Final = 2
 """Of the formats of the plan and of the graph beside it."""
 
+MOST_LAYERS: Final = 125
+"""Docker's graph drivers refuse an image of more (moby, layer/layer_store.go: maxLayerDepth)."""
+
 
 @dataclass(frozen=True)
 class Plan:

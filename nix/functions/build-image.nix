@@ -28,9 +28,11 @@ arguments.strict "buildImage" (
     extraCommands ? "",
     config ? null,
     architecture ? go.GOARCH,
-    # Of the virtual machine that there is none of: both have no effect.
+    variant ? null,
+    # Of the virtual machine that there is none of: they have no effect.
     diskSize ? 1024,
     buildVMMemorySize ? 512,
+    useFUSEOverlayFS ? false,
     created ? "1970-01-01T00:00:01Z",
     uid ? 0,
     gid ? 0,
@@ -59,7 +61,7 @@ arguments.strict "buildImage" (
     rootContents = storePaths.list (at attribute) given;
 
     checkedArchitecture = values.string (at "architecture") architecture;
-    checkedConfig = if config == null then null else containerConfig.check name config;
+    checkedConfig = containerConfig.check name { Env = [ ]; } config;
     checkedCreated = values.date (at "created") created;
     image =
       if fromImage == null then null else imageFile "${where}: fromImage" fromImage;
@@ -88,9 +90,7 @@ arguments.strict "buildImage" (
             store_dir = builtins.storeDir;
             uid = values.id (at "uid") uid;
             gid = values.id (at "gid") gid;
-            # What the script sees of it, and what the layer doesn't depend on else.
-            base = if runAsRoot == null then null else baseArguments.base;
-            from_image = if runAsRoot == null then null else baseArguments.from_image;
+            inherit (baseArguments) base from_image;
             copy_to_root = rootContents;
             keep_contents_dirlinks = values.boolean (at "keepContentsDirlinks") keepContentsDirlinks;
             extra_commands = values.script (at "extraCommands") extraCommands;
@@ -144,6 +144,7 @@ arguments.strict "buildImage" (
       created = checkedCreated;
       # As the files of the layer.
       mtime = "1980-01-01";
+      variant = values.stringOrNull (at "variant") variant;
       inherit base layers where;
     };
 

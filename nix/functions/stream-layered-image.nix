@@ -15,6 +15,8 @@
   scripts,
   storePaths,
   values,
+  # Store paths that `config` may name without having them.
+  madeInContainers ? [ ],
 }:
 arguments.strict "streamLayeredImage" (
   {
@@ -24,6 +26,7 @@ arguments.strict "streamLayeredImage" (
     contents ? [ ],
     config ? { },
     architecture ? go.GOARCH,
+    variant ? null,
     created ? "1970-01-01T00:00:01Z",
     mtime ? "1970-01-01T00:00:01Z",
     uid ? 0,
@@ -59,7 +62,7 @@ arguments.strict "streamLayeredImage" (
     };
 
     contentsList = storePaths.list (at "contents") contents;
-    checkedConfig = containerConfig.check name config;
+    checkedConfig = containerConfig.check name { } config;
     checkedArchitecture = values.string (at "architecture") architecture;
 
     customisationLayer = build.derivation (
@@ -134,7 +137,13 @@ arguments.strict "streamLayeredImage" (
       architecture = checkedArchitecture;
       created = values.date (at "created") created;
       mtime = checkedMtime;
-      inherit base layers where;
+      variant = values.stringOrNull (at "variant") variant;
+      inherit
+        base
+        layers
+        madeInContainers
+        where
+        ;
     };
   in
   build.derivation {

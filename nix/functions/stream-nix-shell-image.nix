@@ -4,9 +4,10 @@
   arguments,
   bashInteractive,
   binSh,
+  cacert,
   fakeNss,
   messages,
-  streamLayeredImage,
+  streamWith,
   usrBinEnv,
   writeText,
   writeTextFile,
@@ -114,10 +115,11 @@ arguments.strict "streamNixShellImage" (
     };
 
     top = "/build";
+    certificates = "${cacert}/etc/ssl/certs/ca-bundle.crt";
     environment = {
-      # As in the sandbox: what asks for certificates finds that there are none.
-      SSL_CERT_FILE = "/no-cert-file.crt";
-      NIX_SSL_CERT_FILE = "/no-cert-file.crt";
+      # A shell has a network, other than a build.
+      SSL_CERT_FILE = certificates;
+      NIX_SSL_CERT_FILE = certificates;
       # Until the shell has read its first file.
       PATH = "${dirOf shell}:${buildDerivation}/bin";
       HOME = homeDirectory;
@@ -139,10 +141,11 @@ arguments.strict "streamNixShellImage" (
       ${lib.optionalString (run != null) "_command=${lib.escapeShellArg run}"}
       ${builtins.readFile ./nix-shell.rc}
     '';
+    image = lib.makeOverridable (streamWith { madeInContainers = lib.attrValues outputs; });
     owner = "${toString uid}:${toString gid}";
     store = lib.removePrefix "/" builtins.storeDir;
   in
-  builtins.seq checked (streamLayeredImage {
+  builtins.seq checked (image {
     inherit name tag;
     contents = [
       binSh
