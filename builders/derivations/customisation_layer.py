@@ -8,9 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from builders.closure.graph import read_graph
 from builders.derivations import arguments
-from builders.derivations.script_arguments import ScriptArguments, database_loader
+from builders.derivations.script_arguments import ScriptArguments, database_loader, database_paths
 from builders.layers.tree import MTIME, Owner, write_layer
 from builders.rootfs.fakeroot import enter_fakeroot, give_to_root
 from builders.rootfs.links import link_tree
@@ -57,10 +56,11 @@ def main(argv: list[str]) -> None:
             "pkgs.linkFarm do",
         )
     if given.include_nix_db:
+        graph, gc_roots = database_paths(given, given.contents)
         add_database(
             root,
-            read_graph(given.contents_closure),
-            gc_roots=given.contents,
+            graph,
+            gc_roots=gc_roots,
             time=MTIME,
             loader=database_loader(given, build),
         )

@@ -1,23 +1,27 @@
 """What builders take that run the user's scripts; nix/scripts.nix is the counterpart."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from builders.closure.graph import Graph, read_graph
 from builders.derivations.arguments import Build
 from builders.rootfs.nix_database import DatabaseLoader
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptArguments:
-    """All but the first two are given by nix/scripts.nix.
+    """All but `store_dir` are given by nix/scripts.nix.
 
     `shell`, `fakeroot`, `python` and `nix_store` are programs,
     `fakeroot_path` is fakeroot's own PATH, `stdenv` the standard environment, `library` this
-    package. `contents_closure` is the graph of what goes into the Nix database, if any.
+    package. `contents_closure` is the graph of what goes into the Nix database, if any;
+    `config_references` is a path in it that only refers to what the configuration needs.
     """
 
     include_nix_db: bool
+    config_references: str | None
     store_dir: str
     shell: str
     stdenv: str
@@ -39,3 +43,16 @@ def database_loader(given: ScriptArguments, build: Build) -> DatabaseLoader:
         what="includeNixDB",
         hint="check that 'nix' in the package set is a Nix that can write its own database",
     )
+
+
+def database_paths(given: ScriptArguments, contents: Sequence[str]) -> tuple[Graph, list[str]]:
+    """Return the graph that the Nix database holds, and the paths to keep: `contents` and others.
+
+    What the configuration needs is kept, too, where it is in the database.
+    """
+    graph = read_graph(given.contents_closure)
+    node = graph.get(given.config_references or "")
+    if node is None:
+        return graph, list(contents)
+    rest = {path: other for path, other in graph.items() if path != node.path}
+    return rest, [*contents, *sorted(node.references)]

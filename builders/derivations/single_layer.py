@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase
-from builders.derivations.script_arguments import ScriptArguments, database_loader
+from builders.derivations.script_arguments import ScriptArguments, database_loader, database_paths
 from builders.layers.tree import MTIME, Owner, write_layer
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.changes import Snapshot
@@ -97,10 +96,11 @@ def copy_to(root: str, given: Arguments, build: arguments.Build) -> None:
         print(f"Adding {path}", flush=True)
         copier.add(path)
     if given.include_nix_db:
+        graph, gc_roots = database_paths(given, given.copy_to_root)
         add_database(
             root,
-            read_graph(given.contents_closure),
-            gc_roots=given.copy_to_root,
+            graph,
+            gc_roots=gc_roots,
             time=MTIME,
             loader=database_loader(given, build),
         )

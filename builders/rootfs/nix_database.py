@@ -1,15 +1,18 @@
 """The Nix database of an image: what lets Nix commands run in its containers."""
 
 import os
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Final
 
 from builders.closure.graph import Graph
 from builders.console.errors import UserError, warn
+
+
+_SANDBOX_USER: Final = "nixbld"
 
 
 @dataclass(frozen=True)
@@ -92,15 +95,25 @@ def write_database(
 
 
 def _drop_traces(root: str) -> None:
-    """Remove what Nix left of this build: 8 MB held in reserve, locks, links to the build's root.
+    """Remove what this build left: 8 MB held in reserve, locks, and what names its root or user.
 
-    Nix makes all of it again where it runs.
+    The directories stay. Nix makes the rest again where it runs, but for the link that keeps
+    profiles from being collected as garbage, which leads to the image's own here.
     """
     state = os.path.join(root, "nix/var/nix")
-    for name in ("db/reserved", "db/big-lock", "gcroots/profiles"):
+    for name in ("db/reserved", "db/big-lock"):
         path = os.path.join(state, name)
         if os.path.lexists(path):
             os.unlink(path)
-    for name in ("gcroots/per-user", "profiles", "temproots"):
-        shutil.rmtree(os.path.join(state, name), ignore_errors=True)
-    shutil.rmtree(os.path.join(root, "nix/store/.links"), ignore_errors=True)
+    for entry in os.scandir(os.path.join(state, "temproots")):
+        os.unlink(entry.path)
+    profiles = os.path.join(state, "gcroots/profiles")
+    if os.path.lexists(profiles):
+        os.unlink(profiles)
+    os.symlink("/nix/var/nix/profiles", profiles)
+    for name in ("gcroots/per-user", "profiles/per-user"):
+        # Older versions of Nix make a directory for the build's user, whose name in the sandbox is
+        # always the same.
+        directory = os.path.join(state, name)
+        for user in os.listdir(directory) if os.path.isdir(directory) else ():
+            os.rename(os.path.join(directory, user), os.path.join(directory, _SANDBOX_USER))

@@ -79,12 +79,18 @@ arguments.strict "buildImage" (
       from_image = if image == null then null else image.path;
     };
 
+    # What a Nix database of the image is made of.
+    database = {
+      includeNixDB = values.nixDB (at "includeNixDB") includeNixDB;
+      references = imagePlan.references baseName checkedConfig;
+    };
+
     tree = build.derivation (
       {
         name = "docker-tree-${baseName}";
         builder = "single_layer";
         arguments =
-          scripts.arguments { inherit includeNixDB; }
+          scripts.arguments database
           // {
             inherit where;
             store_dir = builtins.storeDir;
@@ -95,14 +101,12 @@ arguments.strict "buildImage" (
             keep_contents_dirlinks = values.boolean (at "keepContentsDirlinks") keepContentsDirlinks;
             extra_commands = values.script (at "extraCommands") extraCommands;
             run_as_root = if runAsRoot == null then null else values.script (at "runAsRoot") runAsRoot;
-            include_nix_db = values.boolean (at "includeNixDB") includeNixDB;
-            root_path = "${lib.makeBinPath [ buildPackages.coreutils ]}:/bin:/usr/bin:/sbin:/usr/sbin";
+              root_path = "${lib.makeBinPath [ buildPackages.coreutils ]}:/bin:/usr/bin:/sbin:/usr/sbin";
           };
       }
-      // scripts.attributes {
-        inherit includeNixDB;
+      // scripts.attributes (database // {
         contents = rootContents;
-      }
+      })
     );
 
     layer = build.derivation {
@@ -118,7 +122,7 @@ arguments.strict "buildImage" (
 
     # In the closure for what they refer to, and no part of the image themselves.
     roots = [
-      (imagePlan.references baseName checkedConfig)
+      database.references
       tree
     ];
 

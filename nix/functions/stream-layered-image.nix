@@ -65,6 +65,12 @@ arguments.strict "streamLayeredImage" (
     checkedConfig = containerConfig.check name { } config;
     checkedArchitecture = values.string (at "architecture") architecture;
 
+    # What a Nix database of the image is made of.
+    database = {
+      includeNixDB = values.nixDB (at "includeNixDB") includeNixDB;
+      references = imagePlan.references baseName checkedConfig;
+    };
+
     customisationLayer = build.derivation (
       {
         name = "${baseName}-customisation-layer";
@@ -75,15 +81,13 @@ arguments.strict "streamLayeredImage" (
           extra_commands = values.script (at "extraCommands") extraCommands;
           fake_root_commands = values.script (at "fakeRootCommands") fakeRootCommands;
           enable_fakechroot = values.boolean (at "enableFakechroot") enableFakechroot;
-          include_nix_db = values.boolean (at "includeNixDB") includeNixDB;
           store_dir = storeDir;
         }
-        // scripts.arguments { inherit includeNixDB; };
+        // scripts.arguments database;
       }
-      // scripts.attributes {
-        inherit includeNixDB;
+      // scripts.attributes (database // {
         contents = contentsList;
-      }
+      })
     );
 
     base = imagePlan.baseImage {
@@ -96,7 +100,7 @@ arguments.strict "streamLayeredImage" (
 
     # In the closure for what they refer to, and no part of the image themselves.
     roots = [
-      (imagePlan.references baseName checkedConfig)
+      database.references
       customisationLayer
     ];
 
