@@ -120,8 +120,12 @@ let
     binSh = callPackage ./functions/bin-sh.nix { };
     caCertificates = callPackage ./functions/ca-certificates.nix { };
     inherit (pkgs) fakeNss;
+    nonRootUser = lib.makeOverridable (callPackage ./functions/non-root-user.nix { }) { } // {
+      __functor = self: self.override;
+    };
     shadowSetup = import ./functions/shadow-setup.nix { inherit (pkgs) runtimeShell shadow; };
     usrBinEnv = callPackage ./functions/usr-bin-env.nix { };
+    writableTmp = callPackage ./functions/writable-tmp.nix { };
 
     inherit override;
 

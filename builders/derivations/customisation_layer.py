@@ -9,13 +9,25 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.derivations import arguments
-from builders.derivations.script_arguments import ScriptArguments, database_loader, database_paths
+from builders.derivations.script_arguments import (
+    ScriptArguments,
+    check_engine_files,
+    database_loader,
+    database_paths,
+)
 from builders.layers.tree import MTIME, Owner, write_layer
+from builders.rootfs.engine_files import copy_engine_files
 from builders.rootfs.fakeroot import enter_fakeroot, give_to_root
 from builders.rootfs.links import link_tree
 from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
 from builders.rootfs.nix_database import add_database
+from builders.rootfs.owned_directories import (
+    give_directories,
+    make_directories,
+    read_directories,
+    set_modes,
+)
 from builders.rootfs.scripts import Environment, check_status, warn_of_static_programs
 
 _SESSION: Final = "session"
@@ -39,8 +51,11 @@ def main(argv: list[str]) -> None:
     os.umask(0o022)
     root = os.path.join(build.top, "root")
     environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
+    directories = read_directories(given.directories)
     if argv == [_SESSION]:
-        run_fake_root_commands(given, root, environment)
+        give_directories(root, directories)
+        if given.fake_root_commands:
+            run_fake_root_commands(given, root, environment)
         give_to_root(root)
         write_customisation(build.out, root, given, owner=None)
         return
@@ -64,9 +79,14 @@ def main(argv: list[str]) -> None:
             time=MTIME,
             loader=database_loader(given, build),
         )
+    make_directories(root, directories, store_dir=given.store_dir)
+    set_modes(root, directories)
+    if given.copy_engine_files:
+        # Before the scripts, which may then write to them.
+        copy_engine_files(root, store_dir=given.store_dir)
     if given.extra_commands:
         environment.run("extraCommands", given.extra_commands, directory=root)
-    if given.fake_root_commands:
+    if given.fake_root_commands or not all(directory.is_roots for directory in directories):
         enter_fakeroot(
             given.fakeroot,
             given.fakeroot_path,
@@ -109,6 +129,7 @@ def run_fake_root_commands(given: Arguments, root: str, environment: Environment
 
 def write_customisation(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
     """Write the layer of `root` and its checksum to the output."""
+    check_engine_files(given, root, hint="set copyEngineFiles = true")
     exclude = []
     if given.enable_fakechroot:
         top = os.path.dirname(root)

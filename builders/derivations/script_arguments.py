@@ -6,22 +6,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from builders.closure.graph import Graph, read_graph
+from builders.console.errors import warn
 from builders.derivations.arguments import Build
+from builders.rootfs.engine_files import copy_engine_files, escaping
 from builders.rootfs.nix_database import DatabaseLoader
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptArguments:
-    """All but `store_dir` are given by nix/scripts.nix.
+    """All but `store_dir`, `copy_engine_files` and `directories` are given by nix/scripts.nix.
 
     `shell`, `fakeroot`, `python` and `nix_store` are programs,
     `fakeroot_path` is fakeroot's own PATH, `stdenv` the standard environment, `library` this
     package. `contents_closure` is the graph of what goes into the Nix database, if any;
     `config_references` is a path in it that only refers to what the configuration needs.
+    `directories` are those of builders.rootfs.owned_directories.
     """
 
     include_nix_db: bool
     config_references: str | None
+    copy_engine_files: bool
+    directories: list[dict[str, Any]]
     store_dir: str
     shell: str
     stdenv: str
@@ -56,3 +61,19 @@ def database_paths(given: ScriptArguments, contents: Sequence[str]) -> tuple[Gra
         return graph, list(contents)
     rest = {path: other for path, other in graph.items() if path != node.path}
     return rest, [*contents, *sorted(node.references)]
+
+
+def check_engine_files(given: ScriptArguments, root: str, *, hint: str) -> None:
+    """Copy the files that engines read, where asked to; warn of those that they can't open.
+
+    `hint` says what to do.
+    """
+    if given.copy_engine_files:
+        copy_engine_files(root, store_dir=given.store_dir)
+    names = escaping(root)
+    if names:
+        listed = " and ".join(f"/{name}" for name in names)
+        warn(
+            f"{listed}: engines read them, but Docker 29 and containerd 2.2 follow no absolute "
+            f"link there and refuse to start a container; {hint}"
+        )

@@ -5,20 +5,34 @@ The output is as builders.derivations.layer_directory says.
 
 import os
 import stat
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase
-from builders.derivations.script_arguments import ScriptArguments, database_loader, database_paths
+from builders.derivations.script_arguments import (
+    ScriptArguments,
+    check_engine_files,
+    database_loader,
+    database_paths,
+)
 from builders.layers.tree import MTIME, Owner, write_layer
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.changes import Snapshot
 from builders.rootfs.copies import ROOT_WRITABLE, Copier, CopyWords
+from builders.rootfs.engine_files import copy_engine_files
 from builders.rootfs.fakeroot import enter_fakeroot
 from builders.rootfs.merged import MergedTree
 from builders.rootfs.nix_database import add_database
+from builders.rootfs.owned_directories import (
+    give_directories,
+    make_directories,
+    place,
+    read_directories,
+    set_modes,
+)
 from builders.rootfs.root_scripts import run_root_script
 from builders.rootfs.scripts import Environment
 from builders.rootfs.unpack import copy_facts, lay_over, unpack
@@ -62,7 +76,7 @@ def main(argv: list[str]) -> None:
     environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
     if argv == [_SESSION]:
         changes = run_as_root(given, build, environment)
-        write_single_layer(changes, build.out, given, owner=None)
+        write_single_layer(changes, build.out, given, owner=None, owners={})
         return
     if given.run_as_root is not None:
         enter_fakeroot(
@@ -78,7 +92,14 @@ def main(argv: list[str]) -> None:
         mode = stat.S_IMODE(os.stat(root).st_mode)
         os.chmod(root, base.root.mode if base else mode | ROOT_WRITABLE)
     extra_commands(root, given, environment)
-    write_single_layer(root, build.out, given, owner=Owner(given.uid, given.gid, named=True))
+    owners = {
+        os.path.relpath(place(root, directory), root): Owner(
+            directory.uid, directory.gid, named=True
+        )
+        for directory in read_directories(given.directories)
+    }
+    owner = Owner(given.uid, given.gid, named=True)
+    write_single_layer(root, build.out, given, owner=owner, owners=owners)
 
 
 def open_from_image(
@@ -104,7 +125,11 @@ def copy_to(root: str, given: Arguments, build: arguments.Build) -> None:
             time=MTIME,
             loader=database_loader(given, build),
         )
+    directories = read_directories(given.directories)
+    make_directories(root, directories, store_dir=given.store_dir)
     copier.finish()
+    set_modes(root, directories)
+    copy_engine_files(root, store_dir=given.store_dir)
 
 
 def extra_commands(root: str, given: Arguments, environment: Environment) -> None:
@@ -126,6 +151,7 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
         if given.copy_to_root or given.include_nix_db:
             os.mkdir(copies, 0o755)
             copy_to(copies, given, build)
+            give_directories(copies, read_directories(given.directories))
             if base:
                 # What is copied goes into the base image's root, which stays as it is.
                 copy_facts(root, copies)
@@ -145,8 +171,11 @@ def run_as_root(given: Arguments, build: arguments.Build, environment: Environme
     return layer
 
 
-def write_single_layer(root: str, out: str, given: Arguments, *, owner: Owner | None) -> None:
-    """Write the layer of `root` to the output."""
+def write_single_layer(
+    root: str, out: str, given: Arguments, *, owner: Owner | None, owners: Mapping[str, Owner]
+) -> None:
+    """Write the layer of `root` to the output; `owners` are exceptions from `owner`."""
+    check_engine_files(given, root, hint="make them files, or relative links")
     # Not before the scripts are done: runAsRoot sees the store, and may change all that it sees.
     os.mkdir(out)
-    write_layer(out, root, owner=owner)
+    write_layer(out, root, owner=owner, owners=owners)

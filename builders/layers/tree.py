@@ -14,9 +14,10 @@ fakeroot session packs what fakeroot remembers and not what the disk holds.
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from builders.console.errors import die, warn
@@ -64,17 +65,22 @@ class Owner:
 
 
 def write_layer(
-    out: str, root: str, *, owner: Owner | None = None, exclude: Collection[str] = ()
+    out: str,
+    root: str,
+    *,
+    owner: Owner | None = None,
+    owners: Mapping[str, Owner] = MappingProxyType({}),
+    exclude: Collection[str] = (),
 ) -> None:
     """Write the layer of the tree below `root` into the directory `out`.
 
     It is `layer.tar` there, and `checksum` is its SHA-256 in hexadecimal and a newline. Times are
-    `MTIME`; `owner` and `exclude` are as in `write_tree_layer`.
+    `MTIME`; `owner`, `owners` and `exclude` are as in `write_tree_layer`.
     """
     path = os.path.join(out, "layer.tar")
     with open(path, "wb", buffering=0) as file:
         sink = FileSink(file.fileno())
-        write_tree_layer(sink, root, mtime=MTIME, owner=owner, exclude=exclude)
+        write_tree_layer(sink, root, mtime=MTIME, owner=owner, owners=owners, exclude=exclude)
         sink.flush()
     with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
         checksum.write(f"{sha256(path)}\n")
@@ -86,15 +92,16 @@ def write_tree_layer(
     *,
     mtime: int,
     owner: Owner | None = None,
+    owners: Mapping[str, Owner] = MappingProxyType({}),
     exclude: Collection[str] = (),
 ) -> None:
     """Write the layer of the tree below `root`.
 
     Every entry gets the time `mtime` (seconds since 1970) and, where `owner` is
-    given, that owner. `exclude` holds names relative to `root` (without a
-    leading slash) that stay out, with all that is below them.
+    given, that owner; `owners` are exceptions from it, by name. `exclude` holds names
+    relative to `root` (without a leading slash) that stay out, with all that is below them.
     """
-    entries = list(_entries(root, mtime, owner, frozenset(exclude)))
+    entries = list(_entries(root, mtime, owner, owners, frozenset(exclude)))
     header: Callable[[Entry], bytes] = partial(
         gnu_header, long_owner="root" if owner and owner.named else ""
     )
@@ -113,7 +120,11 @@ def write_tree_layer(
 
 
 def _entries(
-    root: str, mtime: int, owner: Owner | None, exclude: frozenset[str]
+    root: str,
+    mtime: int,
+    all_owner: Owner | None,
+    owners: Mapping[str, Owner],
+    exclude: frozenset[str],
 ) -> Iterator[tuple[str, Entry]]:
     prefix = len(root) + 1
     for path, status in walk(root, skip=lambda path: path[prefix:] in exclude):
@@ -123,6 +134,7 @@ def _entries(
             # As GNU tar: a socket is of no use without the process that made it.
             warn(f"the socket /{name} stays out of the layer")
             continue
+        owner = owners.get(name, all_owner)
         entry = Entry(
             name=f"./{name}/" if kind == DIRECTORY and name else f"./{name}",
             type=kind,

@@ -11,7 +11,6 @@ from typing import Final
 from builders.closure.graph import Graph
 from builders.console.errors import UserError, warn
 
-
 _SANDBOX_USER: Final = "nixbld"
 
 

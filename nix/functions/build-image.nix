@@ -98,6 +98,9 @@ arguments.strict "buildImage" (
             gid = values.id (at "gid") gid;
             inherit (baseArguments) base from_image;
             copy_to_root = rootContents;
+            # The reference copies what is no link, too.
+            copy_engine_files = true;
+            directories = storePaths.directories given;
             keep_contents_dirlinks = values.boolean (at "keepContentsDirlinks") keepContentsDirlinks;
             extra_commands = values.script (at "extraCommands") extraCommands;
             run_as_root = if runAsRoot == null then null else values.script (at "runAsRoot") runAsRoot;

@@ -39,6 +39,7 @@ arguments.strict "streamLayeredImage" (
     extraCommands ? "",
     fakeRootCommands ? "",
     enableFakechroot ? false,
+    copyEngineFiles ? null,
     includeStorePaths ? true,
     includeNixDB ? false,
     passthru ? { },
@@ -80,6 +81,12 @@ arguments.strict "streamLayeredImage" (
           contents = contentsList;
           extra_commands = values.script (at "extraCommands") extraCommands;
           fake_root_commands = values.script (at "fakeRootCommands") fakeRootCommands;
+          copy_engine_files =
+            if copyEngineFiles == null then
+              storePaths.wantsCopies contents
+            else
+              values.boolean (at "copyEngineFiles") copyEngineFiles;
+          directories = storePaths.directories contents;
           enable_fakechroot = values.boolean (at "enableFakechroot") enableFakechroot;
           store_dir = storeDir;
         }

@@ -9,6 +9,7 @@
   messages,
   streamWith,
   usrBinEnv,
+  writableTmp,
   writeText,
   writeTextFile,
 }:
@@ -150,6 +151,7 @@ arguments.strict "streamNixShellImage" (
     contents = [
       binSh
       usrBinEnv
+      writableTmp
       (fakeNss.override {
         extraPasswdLines = [
           "nixbld:x:${toString uid}:${toString gid}:Build user:${homeDirectory}:/noshell"
@@ -157,6 +159,7 @@ arguments.strict "streamNixShellImage" (
         extraGroupLines = [ "nixbld:!:${toString gid}:" ];
       })
     ];
+    copyEngineFiles = true;
     # The user must be able to add outputs to the store, and to leave things at home.
     fakeRootCommands = ''
       mkdir -p ./${store} ./nix/var/nix ./etc/nix .${top} .${lib.escapeShellArg homeDirectory}
