@@ -28,10 +28,14 @@ from builders.rootfs.owned_directories import (
     read_directories,
     set_modes,
 )
-from builders.rootfs.scripts import Environment, check_status, warn_of_static_programs
+from builders.rootfs.scripts import Environment, checked, warn_of_static_programs
+from builders.rootfs.store_links import warn_of_lost_changes
 
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""
+
+_BUILD: Final = "/build"
+"""Where a script in a chroot finds the build's directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,14 @@ def main(argv: list[str]) -> None:
     given = build.arguments(Arguments)
     os.umask(0o022)
     root = os.path.join(build.top, "root")
-    environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
+    environment = Environment(
+        shell=given.shell,
+        stdenv=given.stdenv,
+        top=build.top,
+        # In a chroot, the directory has one name on all machines, as it has in the sandbox.
+        inside=_BUILD if argv == [_SESSION] and given.enable_fakechroot else build.top,
+        store_dir=given.store_dir,
+    )
     directories = read_directories(given.directories)
     if argv == [_SESSION]:
         give_directories(root, directories)
@@ -108,22 +119,27 @@ def run_fake_root_commands(given: Arguments, root: str, environment: Environment
         nothing = os.path.join(environment.top, "empty")
         os.mkdir(nothing)
         binds = [
-            Bind(environment.top, recursive=False),
+            Bind(_BUILD, source=environment.top, recursive=False),
             Bind(given.store_dir),
             Bind("/dev"),
             *([Bind("/sys")] if os.path.isdir("/sys") else []),
         ]
         targets = [*(bind.path for bind in binds), "/proc", "/sys"]
-        with mountpoints(root, targets, what=chroot):
-            status = call_in_chroot(
+        inside = _BUILD + root[len(environment.top) :]
+        with (
+            mountpoints(root, targets, what=chroot),
+            checked(name, root=root, store_dir=given.store_dir) as result,
+        ):
+            result.status = call_in_chroot(
                 root,
                 environment.command(program),
                 # The root directory a second time, inside of itself, is a trap for find and rm.
-                binds=[*binds, Bind(root, source=nothing, recursive=False)],
+                binds=[*binds, Bind(inside, source=nothing, recursive=False)],
                 what=chroot,
+                environment=environment.variables(),
             )
-        check_status(status, name=name)
     finally:
+        warn_of_lost_changes(root, store_dir=given.store_dir, name=name)
         warn_of_static_programs(script, environment.search_path(), root=root, name=name)
 
 
@@ -132,7 +148,6 @@ def write_customisation(out: str, root: str, given: Arguments, *, owner: Owner |
     check_engine_files(given, root, hint="set copyEngineFiles = true")
     exclude = []
     if given.enable_fakechroot:
-        top = os.path.dirname(root)
-        exclude = [path.strip("/") for path in ("dev", "proc", "sys", given.store_dir, top)]
+        exclude = [path.strip("/") for path in ("dev", "proc", "sys", given.store_dir, _BUILD)]
     os.mkdir(out)
     write_layer(out, root, owner=owner, exclude=exclude)

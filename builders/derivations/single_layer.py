@@ -73,7 +73,13 @@ def main(argv: list[str]) -> None:
     build = arguments.load()
     given = build.arguments(Arguments)
     os.umask(0o022)
-    environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
+    environment = Environment(
+        shell=given.shell,
+        stdenv=given.stdenv,
+        top=build.top,
+        inside=build.top,
+        store_dir=given.store_dir,
+    )
     if argv == [_SESSION]:
         changes = run_as_root(given, build, environment)
         write_single_layer(changes, build.out, given, owner=None, owners={})
