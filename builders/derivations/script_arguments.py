@@ -45,6 +45,8 @@ def database_loader(given: ScriptArguments, build: Build) -> DatabaseLoader:
     return DatabaseLoader(
         program=given.nix_store,
         home=os.path.join(build.top, "nix-home"),
+        # As it is called in the sandbox.
+        user="nixbld",
         what="includeNixDB",
         hint="check that 'nix' in the package set is a Nix that can write its own database",
     )

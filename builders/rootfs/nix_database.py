@@ -6,23 +6,21 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
 
 from builders.closure.graph import Graph
 from builders.console.errors import UserError, warn
-
-_SANDBOX_USER: Final = "nixbld"
 
 
 @dataclass(frozen=True)
 class DatabaseLoader:
     """The program that makes a Nix database of a registration, with the option --load-db.
 
-    `home` is for its own files. `what` is the subject of its errors, and `hint` says what to do.
+    `home` is for its own files, `user` the name of directories for the build's user. `what` is the subject of its errors, and `hint` says what to do.
     """
 
     program: str
     home: str
+    user: str
     what: str
     hint: str
 
@@ -84,7 +82,7 @@ def write_database(
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE ValidPaths SET registrationTime = ?", (time,))
         database.commit()
-    _drop_traces(root)
+    _drop_traces(root, loader.user)
     links = os.path.join(root, "nix/var/nix/gcroots/docker")
     os.makedirs(links, exist_ok=True)
     for target in gc_roots:
@@ -93,7 +91,7 @@ def write_database(
             os.symlink(target, link)
 
 
-def _drop_traces(root: str) -> None:
+def _drop_traces(root: str, user_name: str) -> None:
     """Remove what this build left: 8 MB held in reserve, locks, and what names its root or user.
 
     The directories stay. Nix makes the rest again where it runs, but for the link that keeps
@@ -111,8 +109,7 @@ def _drop_traces(root: str) -> None:
         os.unlink(profiles)
     os.symlink("/nix/var/nix/profiles", profiles)
     for name in ("gcroots/per-user", "profiles/per-user"):
-        # Older versions of Nix make a directory for the build's user, whose name in the sandbox is
-        # always the same.
+        # Older versions make a directory for the build's user, whose name depends on the machine.
         directory = os.path.join(state, name)
         for user in os.listdir(directory) if os.path.isdir(directory) else ():
-            os.rename(os.path.join(directory, user), os.path.join(directory, _SANDBOX_USER))
+            os.rename(os.path.join(directory, user), os.path.join(directory, user_name))

@@ -15,7 +15,8 @@
   storePaths,
   values,
 }:
-arguments.strict "buildImage" (
+let
+function = arguments.strict "buildImage" (
   {
     name,
     tag ? null,
@@ -174,9 +175,17 @@ arguments.strict "buildImage" (
         inherit (conf) graph;
         buildArgs = args;
         imageName = fullName;
-        imageTag = if tag != null then tag else names.tagOf file;
+      };
+      overriding = {
+        call = function;
+        given = args;
+        own = derivation: {
+          imageTag = if tag != null then tag else names.tagOf derivation;
+        };
       };
     };
   in
   file
-)
+);
+in
+function

@@ -12,8 +12,7 @@ let
     compressionLevel = true;
     meta = true;
   };
-in
-arguments.strict "buildLayeredImage" (
+  function = arguments.strict "buildLayeredImage" (
   lib.setFunctionArgs (
     { name, ... }@args:
     compressedImage (
@@ -21,8 +20,14 @@ arguments.strict "buildLayeredImage" (
       // {
         name = names.baseName name;
         image = name;
+        overriding = {
+          call = function;
+          given = args;
+        };
         stream = streamLayeredImage (removeAttrs args (lib.attrNames own));
       }
     )
   ) (lib.functionArgs streamLayeredImage // own)
-)
+);
+in
+function

@@ -18,7 +18,8 @@
   # Store paths that `config` may name without having them.
   madeInContainers ? [ ],
 }:
-arguments.strict "streamLayeredImage" (
+let
+function = arguments.strict "streamLayeredImage" (
   {
     name,
     tag ? null,
@@ -45,7 +46,7 @@ arguments.strict "streamLayeredImage" (
     passthru ? { },
     meta ? { },
     debug ? false,
-  }:
+  }@given:
   assert lib.assertMsg (lib.isInt maxLayers)
     "${messages.inImage name}: maxLayers must be a number, not ${values.describe maxLayers}";
   assert lib.assertMsg (maxLayers > 1)
@@ -168,6 +169,10 @@ arguments.strict "streamLayeredImage" (
       program = "stream-${baseName}";
     };
     inherit meta;
+    overriding = {
+      call = function;
+      inherit given;
+    };
     passthru = passthru // {
       inherit conf customisationLayer layers;
       inherit (conf) graph imageTag;
@@ -175,4 +180,6 @@ arguments.strict "streamLayeredImage" (
       isExe = true;
     };
   }
-)
+);
+in
+function
