@@ -15,7 +15,8 @@ from builders.console.errors import UserError, warn
 class DatabaseLoader:
     """The program that makes a Nix database of a registration, with the option --load-db.
 
-    `home` is for its own files, `user` the name of directories for the build's user. `what` is the subject of its errors, and `hint` says what to do.
+    `home` is for its own files, `user` the name of directories for the build's user. `what` is the
+    subject of its errors, and `hint` says what to do.
     """
 
     program: str

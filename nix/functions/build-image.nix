@@ -3,6 +3,7 @@
   lib,
   arguments,
   build,
+  buildImage,
   buildPackages,
   compressedImage,
   containerConfig,
@@ -15,8 +16,7 @@
   storePaths,
   values,
 }:
-let
-function = arguments.strict "buildImage" (
+arguments.strict "buildImage" (
   {
     name,
     tag ? null,
@@ -177,7 +177,7 @@ function = arguments.strict "buildImage" (
         imageName = fullName;
       };
       overriding = {
-        call = function;
+        call = buildImage;
         given = args;
         own = derivation: {
           imageTag = if tag != null then tag else names.tagOf derivation;
@@ -186,6 +186,4 @@ function = arguments.strict "buildImage" (
     };
   in
   file
-);
-in
-function
+)

@@ -2,6 +2,7 @@
 {
   lib,
   arguments,
+  buildLayeredImage,
   compressedImage,
   names,
   streamLayeredImage,
@@ -12,7 +13,8 @@ let
     compressionLevel = true;
     meta = true;
   };
-  function = arguments.strict "buildLayeredImage" (
+in
+arguments.strict "buildLayeredImage" (
   lib.setFunctionArgs (
     { name, ... }@args:
     compressedImage (
@@ -21,13 +23,11 @@ let
         name = names.baseName name;
         image = name;
         overriding = {
-          call = function;
+          call = buildLayeredImage;
           given = args;
         };
         stream = streamLayeredImage (removeAttrs args (lib.attrNames own));
       }
     )
   ) (lib.functionArgs streamLayeredImage // own)
-);
-in
-function
+)

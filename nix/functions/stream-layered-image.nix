@@ -14,12 +14,12 @@
   runtimeShell,
   scripts,
   storePaths,
+  streamWith,
   values,
   # Store paths that `config` may name without having them.
   madeInContainers ? [ ],
 }:
-let
-function = arguments.strict "streamLayeredImage" (
+arguments.strict "streamLayeredImage" (
   {
     name,
     tag ? null,
@@ -170,7 +170,7 @@ function = arguments.strict "streamLayeredImage" (
     };
     inherit meta;
     overriding = {
-      call = function;
+      call = streamWith { inherit madeInContainers; };
       inherit given;
     };
     passthru = passthru // {
@@ -180,6 +180,4 @@ function = arguments.strict "streamLayeredImage" (
       isExe = true;
     };
   }
-);
-in
-function
+)

@@ -1,4 +1,4 @@
-"""Functions that public expressions use beside the documented ones, and what has no meaning here."""
+"""What public expressions use beside the documented functions and attributes."""
 
 import stat
 import subprocess
