@@ -82,7 +82,7 @@ let
   ];
 
   # fold :: where -> [ key ] -> set -> set
-  # Keys as the specification spells them. Go, which engines are written in, reads a key in any case.
+  # Keys as the specification spells them. Go, in which engines are written, reads them in any case.
   fold =
     where: spellings: set:
     let

@@ -20,7 +20,7 @@ let
     "requiredSystemFeatures"
   ];
 
-  # overridable :: { attributes, call ? null, given ? { }, own ? _: { } } -> derivation -> derivation
+  # overridable :: { attributes, call, given, own } -> derivation -> derivation
   # `attributes` are what the derivation was made of, `given` what the function `call` was given.
   # `own` makes passthru attributes that follow from the derivation.
   overridable =
@@ -49,19 +49,21 @@ let
           first = if lib.isFunction change then change previous else change;
           changes =
             if lib.isFunction first then change final previous else first;
-          changed = lib.filterAttrs (name: value: !(previous ? ${name} && previous.${name} == value)) changes;
+          changed = lib.filterAttrs (
+            name: value: !(previous ? ${name} && previous.${name} == value)
+          ) changes;
           ofCall = builtins.intersectAttrs (lib.genAttrs takes (_: null)) changed;
           ofDerivation = builtins.intersectAttrs (lib.genAttrs ofDerivations (_: null)) changed;
           rest = lib.attrNames (removeAttrs changed (takes ++ ofDerivations));
           again = call (given // ofCall);
-        in
-        if rest != [ ] then
-          throw "${where}overrideAttrs can't change '${lib.head rest}', which nothing reads in this build; ${
+          remedy =
             if takes == [ ] then
               "call the function that made it with other attributes"
             else
-              "it can change what the function takes (${lib.concatStringsSep ", " takes}), and name, meta and passthru"
-          }"
+              "it can change what the function takes (${lib.concatStringsSep ", " takes}), and name, meta and passthru";
+        in
+        if rest != [ ] then
+          throw "${where}overrideAttrs can't change '${lib.head rest}', which nothing reads in this build; ${remedy}"
         else if ofCall != { } then
           if ofDerivation == { } then again else again.overrideAttrs ofDerivation
         else
