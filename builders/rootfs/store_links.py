@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from builders.console.errors import warn
-from builders.layers.tree import xattrs_of
+from builders.layers.tree import IGNORED_XATTRS
 from builders.layers.walk import walk
 from builders.rootfs.symlinks import follow
 
@@ -49,18 +49,25 @@ def warn_of_lost_changes(root: str, *, store_dir: str, name: str) -> None:
     To be called in the script's fakeroot session, which remembers the changes. No layer does.
     """
     seen = set()
+    # Each question is a message to fakeroot's daemon, and a tree may have very many links.
+    plain = not os.path.lexists(root + store_dir)
     for path, status in walk(root):
         if not stat.S_ISLNK(status.st_mode):
             continue
-        target = target_of(root, path, store_dir)
+        target: str | None = os.readlink(path)
+        if not (plain and target and target.startswith(f"{store_dir}/")):
+            target = target_of(root, path, store_dir)
         if target is None:
             continue
-        facts = os.stat(target)
+        try:
+            facts = os.stat(target)
+        except OSError:
+            continue
         identity = (facts.st_dev, facts.st_ino)
         if identity in seen:
             continue
         seen.add(identity)
-        changes = [*_changes(os.path.realpath(target), facts)]
+        changes = [*_changes(target, facts)]
         if changes:
             link = path[len(root) :]
             warn(
@@ -74,12 +81,19 @@ def _changes(path: str, facts: os.stat_result) -> Iterator[str]:
     modes = _DIRECTORY_MODES if stat.S_ISDIR(facts.st_mode) else _FILE_MODES
     if stat.S_IMODE(facts.st_mode) not in modes:
         yield f"the mode (to {stat.S_IMODE(facts.st_mode):04o})"
-    added = [name for name, _ in xattrs_of(path)]
+    added = sorted(name for name in _xattrs(path) if name not in IGNORED_XATTRS)
     if added:
         # fakeroot takes the owner on disk along then, which says nothing of the script.
         yield f"the extended attribute {added[0]}"
     elif (facts.st_uid, facts.st_gid) != (0, 0):
         yield f"the owner (to {facts.st_uid}:{facts.st_gid})"
+
+
+def _xattrs(path: str) -> list[str]:
+    try:
+        return os.listxattr(path)
+    except OSError:
+        return []
 
 
 def replacement(path: str) -> str:
