@@ -76,6 +76,7 @@
         inherit (examplesOf pkgs)
           hello
           hello-run-as-root
+          non-root-user
           shadow-basic-layered
           nix-shell-hello
           ;

@@ -1,4 +1,4 @@
-# Every example of dockerTools' documentation, under its own name:
+# Every example of dockerTools' documentation, under its own name, and of what is Longshore's own:
 # `nix-build -A examples.NAME`, and `examples/run NAME` to see it run.
 { callPackage }:
 {
@@ -36,4 +36,6 @@
   shadow-basic = callPackage ./shadow-basic.nix { };
   env-helpers-layered = callPackage ./env-helpers-layered.nix { };
   shadow-basic-layered = callPackage ./shadow-basic-layered.nix { };
+  # Longshore's own
+  non-root-user = callPackage ./non-root-user.nix { };
 }

@@ -4,6 +4,7 @@
   lib,
   stdenvNoCC,
   buildPackages,
+  overridableAttrs,
 }:
 let
   # The one place where Nix names what the builders need of Python; its
@@ -35,10 +36,11 @@ let
     {
       builder,
       arguments,
+      overriding ? { },
       ...
     }@attributes:
-    stdenvNoCC.mkDerivation (
-      {
+    let
+      whole = {
         inherit arguments;
         __structuredAttrs = true;
         realBuilder = python.interpreter;
@@ -53,8 +55,10 @@ let
       // removeAttrs attributes [
         "builder"
         "arguments"
-      ]
-    );
+        "overriding"
+      ];
+    in
+    overridableAttrs (overriding // { attributes = whole; }) (stdenvNoCC.mkDerivation whole);
 
   # The package with its byte code: builders and stream scripts start faster.
   library = run source {
@@ -71,7 +75,7 @@ in
   inherit (python) interpreter;
 
   # derivation :: { name, builder, arguments, ... } -> derivation
-  # `builder` names a module of builders/, `arguments` are its Arguments; the
-  # rest goes to mkDerivation as it is.
+  # `builder` names a module of builders/, `arguments` are its Arguments, and `overriding` is for
+  # checks/override-attrs.nix; the rest goes to mkDerivation as it is.
   derivation = run library;
 }

@@ -19,6 +19,7 @@
   compressor ? "gz",
   compressionLevel ? null,
   meta ? { },
+  overriding ? { },
 }:
 let
   compression = compressors.check image compressor compressionLevel;
@@ -31,5 +32,5 @@ build.derivation {
     plan = "${conf}";
   }
   // compression.arguments;
-  inherit meta passthru;
+  inherit meta overriding passthru;
 }

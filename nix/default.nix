@@ -17,9 +17,11 @@ let
     "fakeNss"
     "fakeroot"
     "file"
+    "fuse-overlayfs"
     "go"
     "jq"
     "jshon"
+    "kmod"
     "lib"
     "makeWrapper"
     "moreutils"
@@ -87,8 +89,11 @@ let
     layerings = callPackage ./checks/layering.nix { };
     messages = callPackage ./checks/messages.nix { };
     names = callPackage ./checks/names.nix { };
+    overridableAttrs = callPackage ./checks/override-attrs.nix { };
     scripts = callPackage ./scripts.nix { };
     storePaths = callPackage ./checks/store-paths.nix { };
+    # streamLayeredImage, for functions that know more of an image than its attributes say.
+    streamWith = callPackage ./functions/stream-layered-image.nix;
     values = callPackage ./checks/values.nix { };
   };
 
@@ -101,6 +106,11 @@ let
     # Images of one new layer
     buildImage = lib.makeOverridable (callPackage ./functions/build-image.nix { });
     buildImageWithNixDb = callPackage ./functions/build-image-with-nix-db.nix { };
+
+    mkPureLayer = callPackage ./functions/mk-pure-layer.nix { };
+    mkRootLayer = callPackage ./functions/mk-root-layer.nix { };
+    runWithOverlay = callPackage ./functions/run-with-overlay.nix { };
+    shellScript = callPackage ./functions/shell-script.nix { };
 
     # Images as nix-shell
     streamNixShellImage = callPackage ./functions/stream-nix-shell-image.nix { };
@@ -118,8 +128,12 @@ let
     binSh = callPackage ./functions/bin-sh.nix { };
     caCertificates = callPackage ./functions/ca-certificates.nix { };
     inherit (pkgs) fakeNss;
+    nonRootUser = lib.makeOverridable (callPackage ./functions/non-root-user.nix { }) { } // {
+      __functor = self: self.override;
+    };
     shadowSetup = import ./functions/shadow-setup.nix { inherit (pkgs) runtimeShell shadow; };
     usrBinEnv = callPackage ./functions/usr-bin-env.nix { };
+    writableTmp = callPackage ./functions/writable-tmp.nix { };
 
     inherit override;
 

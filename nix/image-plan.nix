@@ -89,6 +89,9 @@ in
       mtime,
       base,
       layers,
+      # Store paths of `config` that containers make themselves.
+      madeInContainers ? [ ],
+      variant ? null,
     }:
     let
       conf = build.derivation {
@@ -105,8 +108,11 @@ in
             created
             mtime
             tag
+            variant
             where
             ;
+          store_dir = builtins.storeDir;
+          made_in_containers = madeInContainers;
           image_name = imageName;
           tag_by_archive = tagByArchive;
           base = if base == null then null else "${base}";

@@ -1,5 +1,12 @@
-# Takes the place of `pkgs.dockerTools`; what this project doesn't define stays as it was.
+# Takes the place of `pkgs.dockerTools`; what this project doesn't define stays as it was, and so do
+# the examples, which others build by their names.
 final: prev: {
-  dockerTools = prev.dockerTools or { } // import ./. { pkgs = final; };
+  dockerTools =
+    let
+      previous = prev.dockerTools or { };
+    in
+    previous
+    // import ./. { pkgs = final; }
+    // (if previous ? examples then { inherit (previous) examples; } else { });
   inherit (final.dockerTools) nix-prefetch-docker;
 }

@@ -6,10 +6,13 @@
   stdenvNoCC,
 }:
 {
-  # arguments :: { includeNixDB } -> arguments of a builder
+  # arguments :: { includeNixDB, references } -> arguments of a builder
+  # `references` is a file that refers to what `config` needs.
   arguments =
-    { includeNixDB }:
+    { includeNixDB, references }:
     {
+      include_nix_db = includeNixDB != false;
+      config_references = if includeNixDB == "image" then "${references}" else null;
       shell = "${buildPackages.bash}/bin/bash";
       stdenv = "${stdenvNoCC}";
       fakeroot = "${buildPackages.fakeroot}/bin/fakeroot";
@@ -21,17 +24,24 @@
       ];
       python = build.interpreter;
       library = build.library;
-      nix_store = if includeNixDB then "${buildPackages.nix}/bin/nix-store" else null;
+      nix_store = if includeNixDB != false then "${buildPackages.nix}/bin/nix-store" else null;
     };
 
-  # attributes :: { includeNixDB, contents } -> attributes of a derivation
+  # attributes :: { includeNixDB, references, contents } -> attributes of a derivation
   attributes =
-    { includeNixDB, contents }:
+    {
+      includeNixDB,
+      references,
+      contents,
+    }:
+    let
+      registered = contents ++ lib.optional (includeNixDB == "image") "${references}";
+    in
     {
       # The sandbox's setup script makes PATH of these for the user's scripts.
       nativeBuildInputs = [ buildPackages.fakeroot ];
     }
-    // lib.optionalAttrs (includeNixDB && contents != [ ]) {
-      exportReferencesGraph.contents_closure = contents;
+    // lib.optionalAttrs (includeNixDB != false && registered != [ ]) {
+      exportReferencesGraph.contents_closure = registered;
     };
 }

@@ -8,22 +8,37 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from builders.closure.graph import read_graph
 from builders.derivations import arguments
-from builders.derivations.script_arguments import ScriptArguments, database_loader
+from builders.derivations.script_arguments import (
+    ScriptArguments,
+    check_engine_files,
+    database_loader,
+    database_paths,
+)
 from builders.layers.tree import MTIME, write_layer
 from builders.rootfs.base_links import follow_base_links
+from builders.rootfs.engine_files import copy_engine_files
 from builders.rootfs.fakeroot import enter_fakeroot, give_to_root
 from builders.rootfs.links import link_tree
 from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
 from builders.rootfs.nix_database import add_database
-from builders.rootfs.scripts import Environment, check_status, warn_of_static_programs
+from builders.rootfs.owned_directories import (
+    give_directories,
+    make_directories,
+    read_directories,
+    set_modes,
+)
+from builders.rootfs.scripts import Environment, checked, warn_of_static_programs
+from builders.rootfs.store_links import warn_of_lost_changes
 from builders.rootfs.tree_names import read_names
 from builders.tar.header import Owner
 
 _SESSION: Final = "session"
 """The argument that tells this script that it runs inside of a fakeroot session."""
+
+_BUILD: Final = "/build"
+"""Where a script in a chroot finds the build's directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +61,19 @@ def main(argv: list[str]) -> None:
     given = build.arguments(Arguments)
     os.umask(0o022)
     root = os.path.join(build.top, "root")
-    environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
+    environment = Environment(
+        shell=given.shell,
+        stdenv=given.stdenv,
+        top=build.top,
+        # In a chroot, the directory has one name on all machines, as it has in the sandbox.
+        inside=_BUILD if argv == [_SESSION] and given.enable_fakechroot else build.top,
+        store_dir=given.store_dir,
+    )
+    directories = read_directories(given.directories)
     if argv == [_SESSION]:
-        run_fake_root_commands(given, root, environment)
+        give_directories(root, directories)
+        if given.fake_root_commands:
+            run_fake_root_commands(given, root, environment)
         give_to_root(root)
         write_customisation(build.out, root, given, owner=None)
         return
@@ -64,16 +89,22 @@ def main(argv: list[str]) -> None:
             "pkgs.linkFarm do",
         )
     if given.include_nix_db:
+        graph, gc_roots = database_paths(given, given.contents)
         add_database(
             root,
-            read_graph(given.contents_closure),
-            gc_roots=given.contents,
+            graph,
+            gc_roots=gc_roots,
             time=MTIME,
             loader=database_loader(given, build),
         )
+    make_directories(root, directories, store_dir=given.store_dir)
+    set_modes(root, directories)
+    if given.copy_engine_files:
+        # Before the scripts, which may then write to them.
+        copy_engine_files(root, store_dir=given.store_dir)
     if given.extra_commands:
         environment.run("extraCommands", given.extra_commands, directory=root)
-    if given.fake_root_commands:
+    if given.fake_root_commands or not all(directory.is_roots for directory in directories):
         enter_fakeroot(
             given.fakeroot,
             given.fakeroot_path,
@@ -95,31 +126,36 @@ def run_fake_root_commands(given: Arguments, root: str, environment: Environment
         nothing = os.path.join(environment.top, "empty")
         os.mkdir(nothing)
         binds = [
-            Bind(environment.top, recursive=False),
+            Bind(_BUILD, source=environment.top, recursive=False),
             Bind(given.store_dir),
             Bind("/dev"),
             *([Bind("/sys")] if os.path.isdir("/sys") else []),
         ]
         targets = [*(bind.path for bind in binds), "/proc", "/sys"]
-        with mountpoints(root, targets, what=chroot):
-            status = call_in_chroot(
+        inside = _BUILD + root[len(environment.top) :]
+        with (
+            mountpoints(root, targets, what=chroot),
+            checked(name, root=root, store_dir=given.store_dir) as result,
+        ):
+            result.status = call_in_chroot(
                 root,
                 environment.command(program),
                 # The root directory a second time, inside of itself, is a trap for find and rm.
-                binds=[*binds, Bind(root, source=nothing, recursive=False)],
+                binds=[*binds, Bind(inside, source=nothing, recursive=False)],
                 what=chroot,
+                environment=environment.variables(),
             )
-        check_status(status, name=name)
     finally:
+        warn_of_lost_changes(root, store_dir=given.store_dir, name=name)
         warn_of_static_programs(script, environment.search_path(), root=root, name=name)
 
 
 def write_customisation(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
     """Write the layer of `root` and its checksum to the output."""
+    check_engine_files(given, root, hint="set copyEngineFiles = true")
     exclude = []
     if given.enable_fakechroot:
-        top = os.path.dirname(root)
-        exclude = [path.strip("/") for path in ("dev", "proc", "sys", given.store_dir, top)]
+        exclude = [path.strip("/") for path in ("dev", "proc", "sys", given.store_dir, _BUILD)]
     inherited = {}
     if given.base_names:
         inherited = follow_base_links(

@@ -3,16 +3,23 @@
 The second output is the graph of the closure, as it lies beside a plan.
 """
 
+import json
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from builders.console.errors import warn
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase, PlannedLayers
+from builders.formats.base_image import inherited_env
 from builders.image.configuration import overlay_config
 from builders.image.dates import NOW, parse_date, parse_time
-from builders.image.plan import Plan, graph_to_json
+from builders.image.layer_kinds import StoreLayer, TarLayer
+from builders.image.plan import MOST_LAYERS, Plan, graph_to_json
 from builders.image.platform import LINUX, Platform
+from builders.layers.tar_with_closure import read_entries
+from builders.rootfs.base_tree import open_base
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,8 @@ class Arguments:
     Names are those of the functions' attributes. `base` is the output of base_image, `layers` that
     of store_layers or closure_layer. Where `tag` is None, the tag is the hash in the path of this
     output, or, with `tag_by_archive`, in that of the image's archive. `date` is the program of
-    coreutils.
+    coreutils. `made_in_containers` are store paths that the configuration names for what containers
+    make themselves.
     """
 
     image_name: str
@@ -30,11 +38,14 @@ class Arguments:
     tag_by_archive: bool
     config: dict[str, Any] | None
     architecture: str
+    variant: str | None
     created: str
     mtime: str
     base: str | None
     layers: str
     date: str
+    store_dir: str
+    made_in_containers: list[str]
 
 
 def main(_: list[str]) -> None:
@@ -51,19 +62,62 @@ def main(_: list[str]) -> None:
     plan = Plan(
         name=given.image_name,
         tag=tag,
-        platform=Platform(os=LINUX, architecture=given.architecture),
+        platform=Platform(os=LINUX, architecture=given.architecture, variant=given.variant),
         created=parse_date(given.created, what="created", date=given.date),
         mtime=NOW if mtime is None else mtime,
-        config=overlay_config(base.config.get("config") or {}, given.config)
+        config=overlay_config({"Env": inherited_env(base.config, what="fromImage")}, given.config)
         if base
         else given.config,
         layers=(*(base.layers if base else ()), *own.layers),
         graph=graph,
     )
+    if len(plan.layers) > MOST_LAYERS:
+        of_base = len(base.layers) if base else 0
+        warn(
+            f"the image has {len(plan.layers)} layers, {of_base} of them of the base image, "
+            f"and Docker's graph drivers load at most {MOST_LAYERS}; "
+            f"{fewer_layers(plan)}"
+        )
+    for path in missing_paths(given, base, own, directory=build.top):
+        warn(
+            f"config names {path}, which is not in the image; let config refer to the package "
+            "itself, and not to a string whose context was discarded, or add it to the image"
+        )
     with open(build.out, "w", encoding="utf-8") as file:
         file.write(plan.to_json())
     with open(graph, "w", encoding="utf-8") as file:
         file.write(graph_to_json(own.graph, plan.layers, exclude=own.exclude))
+
+
+def fewer_layers(plan: Plan) -> str:
+    """Return what to do about too many layers."""
+    kept = sum(not isinstance(layer, StoreLayer) for layer in plan.layers)
+    if kept < min(MOST_LAYERS, len(plan.layers)):
+        return f"set maxLayers to {MOST_LAYERS} or less"
+    return "use a base image of fewer layers, such as one that exportImage and copyToRoot make"
+
+
+def missing_paths(
+    given: Arguments, base: PlannedBase | None, own: PlannedLayers, *, directory: str
+) -> list[str]:
+    """Return the store paths that the configuration names and that no layer has.
+
+    There are none in an image that is meant to have no store, whose graph is empty. Base layers
+    are looked into only for what all others lack; `directory` is for what is unpacked of them.
+    """
+    name = rf"{re.escape(given.store_dir)}/[0-9a-df-np-sv-z]{{32}}-[0-9A-Za-z+._?=-]+"
+    named = set(re.findall(name, json.dumps(given.config)))
+    missing = named - own.graph.keys() - set(given.made_in_containers)
+    if not missing or not any(path in own.graph for path in own.exclude):
+        return []
+    for layer in own.layers:
+        if isinstance(layer, TarLayer):
+            entries, _ = read_entries(layer.path)
+            missing = {path for path in missing if path.lstrip("/") not in entries}
+    if missing and base:
+        with open_base(base.layers, directory=directory, what="fromImage") as tree:
+            missing = {path for path in missing if not tree or not tree.find(path.lstrip("/"))}
+    return sorted(missing)
 
 
 def output_hash(path: str) -> str:

@@ -4,27 +4,41 @@ The output is as builders.derivations.layer_directory says.
 """
 
 import os
+import stat
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase
-from builders.derivations.script_arguments import ScriptArguments, database_loader
+from builders.derivations.script_arguments import (
+    ScriptArguments,
+    check_engine_files,
+    database_loader,
+    database_paths,
+)
 from builders.layers.tree import MTIME, Inherited, write_layer
 from builders.layers.walk import walk
 from builders.rootfs.base_links import follow_base_links
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.changes import Snapshot
-from builders.rootfs.copies import Copier, CopyWords
+from builders.rootfs.copies import ROOT_WRITABLE, Copier, CopyWords
+from builders.rootfs.engine_files import copy_engine_files
 from builders.rootfs.fakeroot import enter_fakeroot
 from builders.rootfs.merged_tree import Node
 from builders.rootfs.nix_database import add_database
+from builders.rootfs.over_base import OverBase
+from builders.rootfs.owned_directories import (
+    give_directories,
+    make_directories,
+    place,
+    read_directories,
+    set_modes,
+)
 from builders.rootfs.root_scripts import run_root_script
 from builders.rootfs.scripts import Environment
 from builders.rootfs.tree_names import read_names
-from builders.rootfs.unpack import lay_over, unpack
+from builders.rootfs.unpack import copy_facts, lay_over, unpack
 from builders.tar.header import Owner
 
 _SESSION: Final = "session"
@@ -65,10 +79,16 @@ def main(argv: list[str]) -> None:
     build = arguments.load()
     given = build.arguments(Arguments)
     os.umask(0o022)
-    environment = Environment(shell=given.shell, stdenv=given.stdenv, top=build.top)
+    environment = Environment(
+        shell=given.shell,
+        stdenv=given.stdenv,
+        top=build.top,
+        inside=build.top,
+        store_dir=given.store_dir,
+    )
     if argv == [_SESSION]:
         changes, inherited = run_as_root(given, build, environment)
-        write_single_layer(changes, build.out, owner=None, inherited=inherited)
+        write_single_layer(changes, build.out, given, owner=None, owners={}, inherited=inherited)
         return
     if given.run_as_root is not None:
         enter_fakeroot(
@@ -80,11 +100,28 @@ def main(argv: list[str]) -> None:
     root = os.path.join(build.top, "root")
     os.mkdir(root, 0o755)
     copy_to(root, given, build)
-    extra_commands(root, given, environment)
     base = read_names(given.base_names) if given.base_names else None
+    mode = stat.S_IMODE(os.stat(root).st_mode)
+    os.chmod(root, base.mode if base else mode | ROOT_WRITABLE)
+    extra_commands(root, given, environment)
     inherited = place_over_base(root, base, given, has_owners=False)
+    owners = directory_owners(root, base, given)
+    for name in owners.keys() & inherited.keys():
+        uid, gid = owners[name].uid, owners[name].gid
+        inherited[name] = replace(inherited[name], uid=uid, gid=gid)
     owner = Owner(given.uid, given.gid)
-    write_single_layer(root, build.out, owner=owner, inherited=inherited)
+    write_single_layer(root, build.out, given, owner=owner, owners=owners, inherited=inherited)
+
+
+def directory_owners(root: str, base: Node | None, given: Arguments) -> dict[str, Owner]:
+    """Return the owners of `directories` by the names that they have in the layer at `root`."""
+    view = OverBase(root, base, set()) if base else None
+    return {
+        view.resolve("", directory.path.strip("/")).path
+        if view
+        else os.path.relpath(place(root, directory), root): Owner(directory.uid, directory.gid)
+        for directory in read_directories(given.directories)
+    }
 
 
 def copy_to(root: str, given: Arguments, build: arguments.Build) -> None:
@@ -94,14 +131,19 @@ def copy_to(root: str, given: Arguments, build: arguments.Build) -> None:
         print(f"Adding {path}", flush=True)
         copier.add(path)
     if given.include_nix_db:
+        graph, gc_roots = database_paths(given, given.copy_to_root)
         add_database(
             root,
-            read_graph(given.contents_closure),
-            gc_roots=given.copy_to_root,
+            graph,
+            gc_roots=gc_roots,
             time=MTIME,
             loader=database_loader(given, build),
         )
+    directories = read_directories(given.directories)
+    make_directories(root, directories, store_dir=given.store_dir)
     copier.finish()
+    set_modes(root, directories)
+    copy_engine_files(root, store_dir=given.store_dir)
 
 
 def extra_commands(root: str, given: Arguments, environment: Environment) -> None:
@@ -145,9 +187,11 @@ def run_as_root(
         if given.copy_to_root or given.include_nix_db:
             os.mkdir(copies, 0o755)
             copy_to(copies, given, build)
-            inherited = place_over_base(
-                copies, base.root if base else None, given, has_owners=False
-            )
+            give_directories(copies, read_directories(given.directories))
+            if base:
+                # What is copied goes into the base image's root, which stays as it is.
+                copy_facts(root, copies)
+            inherited = place_over_base(copies, base.root if base else None, given, has_owners=True)
             aside = os.path.join(build.top, "aside")
             lay_over(copies, root, aside=aside, inherited=inherited)
         run_root_script(
@@ -171,10 +215,24 @@ def run_as_root(
 
 
 def write_single_layer(
-    root: str, out: str, *, owner: Owner | None, inherited: Mapping[str, Inherited]
+    root: str,
+    out: str,
+    given: Arguments,
+    *,
+    owner: Owner | None,
+    owners: Mapping[str, Owner],
+    inherited: Mapping[str, Inherited],
 ) -> None:
-    """Write the layer of `root` to the output."""
+    """Write the layer of `root` to the output; `owners` are exceptions from `owner`."""
+    check_engine_files(given, root, hint="make them files, or relative links")
     # Not before the scripts are done: runAsRoot sees the store, and may change all that it sees.
     os.mkdir(out)
     # As the reference: root's name stands beside its number, but for layers of runAsRoot.
-    write_layer(out, root, owner=owner, numeric_owner=owner is None, inherited=inherited)
+    write_layer(
+        out,
+        root,
+        owner=owner,
+        owners=owners,
+        numeric_owner=owner is None,
+        inherited=inherited,
+    )

@@ -17,6 +17,7 @@ from builders.derivations.planned import PlannedBase, PlannedLayers
 from builders.image.dates import NOW, parse_time
 from builders.image.layer_kinds import StoreLayer
 from builders.image.layering import assign_layers, hash_layers, join_last
+from builders.image.plan import MOST_LAYERS
 from builders.remedies import CHECK_STORE
 from builders.rootfs.over_base import check_store
 from builders.rootfs.tree_names import read_names
@@ -98,7 +99,9 @@ def layer_paths(given: Arguments, graph: Graph, *, jobs: int) -> list[tuple[str,
         die(
             f"maxLayers = {given.max_layers} leaves no layer for store paths: the base image has "
             f"{base_layers} layers and the customisation layer is one more",
-            hint=f"set maxLayers to {used + 1} or more, or use a base image of fewer layers",
+            hint=f"set maxLayers to {used + 1} or more, or use a base image of fewer layers"
+            if used < MOST_LAYERS
+            else f"use a base image of fewer layers: Docker loads at most {MOST_LAYERS}",
         )
     pipeline = given.layering_pipeline
     if pipeline is None:
@@ -108,10 +111,15 @@ def layer_paths(given: Arguments, graph: Graph, *, jobs: int) -> list[tuple[str,
     steps = read_pipeline(pipeline, what=_PIPELINE) if isinstance(pipeline, str) else pipeline
     layers = run_pipeline(steps, graph, what=_PIPELINE, exclude=exclude)
     if len(layers) > limit:
+        needed = len(layers) + used
         warn(
             f"{_PIPELINE} makes {len(layers)} layers, and maxLayers = {given.max_layers} "
             f"leaves {limit} for store paths: the last ones become one layer; "
-            f"for all of them set maxLayers = {len(layers) + used}"
+            + (
+                f"for all of them set maxLayers = {needed}"
+                if needed <= MOST_LAYERS
+                else f"make fewer: Docker loads at most {MOST_LAYERS} in all"
+            )
         )
     return join_last(layers, limit)
 

@@ -135,9 +135,18 @@ def _read_config(archive: ImageArchive, image: NamedImage) -> tuple[Mapping[str,
         wrong_digest(archive, image.config, found)
     config = JsonValue(document, f"{archive.what}: {image.config}", hint=RESAVE)
     properties = config.properties()
-    config["config"].or_else({})["Env"].strings()
+    inherited_env(properties, what=config.where)
     config["history"].or_else([]).elements()
     return properties, data
+
+
+def inherited_env(config: Mapping[str, Any], *, what: str) -> tuple[str, ...]:
+    """Return `Env` of an image configuration, in which engines read a key in any case.
+
+    Raises `UserError` for one of another shape; `what` is its subject.
+    """
+    value = JsonValue(config, what, hint=RESAVE)
+    return value.in_any_case("config").or_else({}).in_any_case("Env").strings()
 
 
 def _layers_of(

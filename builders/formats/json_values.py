@@ -27,6 +27,17 @@ class JsonValue:
         """Return the member `key` of an object, null where it has none."""
         return JsonValue(self.properties().get(key), f"{self.where}: {key}", self.hint)
 
+    def in_any_case(self, key: str) -> "JsonValue":
+        """Return the member `key` however its letters are written, as Go's decoder finds it.
+
+        Raises `UserError` for two that differ in nothing else: which one counts depends on the
+        reader.
+        """
+        names = [name for name in self.properties() if name.lower() == key.lower()]
+        if len(names) > 1:
+            die(f"{self.where} has both {names[0]} and {names[1]}", hint=self.hint)
+        return self[names[0] if names else key]
+
     def properties(self) -> Mapping[str, Any]:
         """Return an object."""
         if not isinstance(self.value, dict):

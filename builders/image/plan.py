@@ -27,6 +27,9 @@ from builders.tar.sinks import LEAVE_ALONE
 VERSION: Final = 2
 """Of the formats of the plan and of the graph beside it."""
 
+MOST_LAYERS: Final = 125
+"""Docker's graph drivers refuse an image of more (moby, layer/layer_store.go: maxLayerDepth)."""
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -58,6 +58,7 @@ def write_layer(
     root: str,
     *,
     owner: Owner | None = None,
+    owners: Mapping[str, Owner] = MappingProxyType({}),
     numeric_owner: bool = True,
     exclude: Collection[str] = (),
     inherited: Mapping[str, Inherited] = MappingProxyType({}),
@@ -75,6 +76,7 @@ def write_layer(
             root,
             mtime=MTIME,
             owner=owner,
+            owners=owners,
             numeric_owner=numeric_owner,
             exclude=exclude,
             inherited=inherited,
@@ -90,23 +92,24 @@ def write_tree_layer(
     *,
     mtime: int,
     owner: Owner | None = None,
+    owners: Mapping[str, Owner] = MappingProxyType({}),
     numeric_owner: bool = True,
     exclude: Collection[str] = (),
     inherited: Mapping[str, Inherited] = MappingProxyType({}),
 ) -> None:
     """Write the layer of the tree below `root`.
 
-    Every entry gets the time `mtime` (seconds since 1970) and, where `owner` is given, that owner.
-    Owners are written by number alone where `numeric_owner`, as with GNU tar's --numeric-owner, and
-    with their names where not: those that `owner` has, else root's, the only one that is the
-    same everywhere. `exclude` holds names relative to `root` (without a leading slash) that stay
-    out, with all that is below them. Directories in `inherited`, by such names, have these
-    attributes.
+    Every entry gets the time `mtime` (seconds since 1970) and, where `owner` is given, that owner;
+    `owners` are exceptions from it, by name. Owners are written by number alone where
+    `numeric_owner`, as with GNU tar's --numeric-owner, and with their names where not: those that
+    the owner has, else root's, the only one that is the same everywhere. `exclude` holds names
+    relative to `root` (without a leading slash) that stay out, with all that is below them.
+    Directories in `inherited`, by such names, have these attributes.
     """
     shown = _unnamed if numeric_owner else _named
     entries = [
         (path, _inherit(entry, inherited.get(path[len(root) + 1 :]), shown))
-        for path, entry in _entries(root, mtime, owner, shown, frozenset(exclude))
+        for path, entry in _entries(root, mtime, owner, owners, shown, frozenset(exclude))
     ]
     header: Callable[[Entry], bytes] = partial(
         gnu_header, long_owner="" if numeric_owner else _ROOT
@@ -123,11 +126,11 @@ def _entries(
     root: str,
     mtime: int,
     owner: Owner | None,
+    owners: Mapping[str, Owner],
     shown: Callable[[Owner], Owner],
     exclude: frozenset[str],
 ) -> Iterator[tuple[str, Entry]]:
     prefix = len(root) + 1
-    given = shown(owner) if owner else None
     for path, status in walk(root, skip=lambda path: path[prefix:] in exclude):
         kind = type_of(status.st_mode)
         name = path[prefix:]
@@ -135,7 +138,7 @@ def _entries(
             # As GNU tar: a socket is of no use without the process that made it.
             warn(f"the socket /{name} stays out of the layer")
             continue
-        written = given or shown(Owner(status.st_uid, status.st_gid))
+        written = shown(owners.get(name) or owner or Owner(status.st_uid, status.st_gid))
         entry = Entry(
             name=f"./{name}/" if kind == DIRECTORY and name else f"./{name}",
             type=kind,

@@ -17,7 +17,7 @@ from builders.console.errors import UserError, die, warn
 from builders.rootfs.symlinks import follow
 
 _WRITABLE: Final = 0o200
-_ROOT_WRITABLE: Final = 0o220
+ROOT_WRITABLE: Final = 0o220
 """What the reference adds to the root of a layer, and leaves there."""
 
 
@@ -77,7 +77,7 @@ class Copier:
             status = os.stat(here)
             mode = stat.S_IMODE(status.st_mode)
             if there == self._root:
-                os.chmod(there, mode | _ROOT_WRITABLE)
+                os.chmod(there, mode | ROOT_WRITABLE)
             else:
                 self._modes[there] = mode
                 os.chmod(there, mode | _WRITABLE)

@@ -1,7 +1,6 @@
 """The Nix database of an image: what lets Nix commands run in its containers."""
 
 import os
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Sequence
@@ -16,11 +15,13 @@ from builders.console.errors import UserError, warn
 class DatabaseLoader:
     """The program that makes a Nix database of a registration, with the option --load-db.
 
-    `home` is for its own files. `what` is the subject of its errors, and `hint` says what to do.
+    `home` is for its own files, `user` the name of directories for the build's user. `what` is the
+    subject of its errors, and `hint` says what to do.
     """
 
     program: str
     home: str
+    user: str
     what: str
     hint: str
 
@@ -82,7 +83,7 @@ def write_database(
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE ValidPaths SET registrationTime = ?", (time,))
         database.commit()
-    _drop_traces(root)
+    _drop_traces(root, loader.user)
     links = os.path.join(root, "nix/var/nix/gcroots/docker")
     os.makedirs(links, exist_ok=True)
     for target in gc_roots:
@@ -91,16 +92,25 @@ def write_database(
             os.symlink(target, link)
 
 
-def _drop_traces(root: str) -> None:
-    """Remove what Nix left of this build: 8 MB held in reserve, locks, links to the build's root.
+def _drop_traces(root: str, user_name: str) -> None:
+    """Remove what this build left: 8 MB held in reserve, locks, and what names its root or user.
 
-    Nix makes all of it again where it runs.
+    The directories stay. Nix makes the rest again where it runs, but for the link that keeps
+    profiles from being collected as garbage, which leads to the image's own here.
     """
     state = os.path.join(root, "nix/var/nix")
-    for name in ("db/reserved", "db/big-lock", "gcroots/profiles"):
+    for name in ("db/reserved", "db/big-lock"):
         path = os.path.join(state, name)
         if os.path.lexists(path):
             os.unlink(path)
-    for name in ("gcroots/per-user", "profiles", "temproots"):
-        shutil.rmtree(os.path.join(state, name), ignore_errors=True)
-    shutil.rmtree(os.path.join(root, "nix/store/.links"), ignore_errors=True)
+    for entry in os.scandir(os.path.join(state, "temproots")):
+        os.unlink(entry.path)
+    profiles = os.path.join(state, "gcroots/profiles")
+    if os.path.lexists(profiles):
+        os.unlink(profiles)
+    os.symlink("/nix/var/nix/profiles", profiles)
+    for name in ("gcroots/per-user", "profiles/per-user"):
+        # Older versions make a directory for the build's user, whose name depends on the machine.
+        directory = os.path.join(state, name)
+        for user in os.listdir(directory) if os.path.isdir(directory) else ():
+            os.rename(os.path.join(directory, user), os.path.join(directory, user_name))

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from builders.console.errors import warn
 from builders.rootfs.mountpoints import mountpoints
 from builders.rootfs.namespaces import Bind, call_in_chroot
-from builders.rootfs.scripts import check_status, warn_of_static_programs
+from builders.rootfs.scripts import checked, warn_of_static_programs
+from builders.rootfs.store_links import warn_of_lost_changes
 
 
 def run_root_script(
@@ -44,10 +45,11 @@ def run_root_script(
             mountpoints(root, mounts, what=name),
             _store(root, store_dir) as store,
             _readable(text, name) as script,
+            checked(name, root=root, store_dir=store_dir) as result,
         ):
             # bash begins its complaints with the last argument and the line of what it evaluates.
             program = f'eval "exec {script}<&-; $(</proc/self/fd/{script})"'
-            status = call_in_chroot(
+            result.status = call_in_chroot(
                 root,
                 [shell, "-e", "-c", program, name],
                 binds=[*binds, *store],
@@ -61,8 +63,8 @@ def run_root_script(
                     "PWD": "/",
                 },
             )
-        check_status(status, name=name)
     finally:
+        warn_of_lost_changes(root, store_dir=store_dir, name=name)
         warn_of_static_programs(text, path.split(":"), root=root, name=name)
 
 

@@ -2,12 +2,19 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from builders.console.errors import die, warn
 from builders.elf.static import static_programs
+from builders.rootfs.hearing import overhear
 from builders.rootfs.namespaces import call_past_modes
+from builders.rootfs.store_links import is_refusal, refused_link, replacement
+
+_PATH: Final = ".path"
+"""The file in the build's directory in which a script leaves its PATH."""
 
 
 @dataclass(frozen=True)
@@ -15,12 +22,15 @@ class Environment:
     """Where scripts run in: a bash with the derivation's own environment.
 
     `shell` is bash, `stdenv` the standard environment whose setup gives `PATH`
-    and the well-known functions, `top` the build's temporary directory.
+    and the well-known functions, `top` the build's temporary directory, which scripts see as
+    `inside`. `store_dir` is the directory of the store.
     """
 
     shell: str
     stdenv: str
     top: str
+    inside: str
+    store_dir: str
 
     def write(self, name: str, text: str, *, directory: str) -> str:
         """Write a program that runs the script `text` in `directory`; return its path.
@@ -28,34 +38,40 @@ class Environment:
         bash names the file where it complains of a line, so the file has the `name` that the
         user knows the script by, and its lines are those of the user.
         """
-        script = os.path.join(self.top, name)
-        with open(script, "w", encoding="utf-8") as file:
+        with open(os.path.join(self.top, name), "w", encoding="utf-8") as file:
             file.write(text)
-        program = os.path.join(self.top, f".{name}.sh")
-        attributes = os.path.join(self.top, ".attrs.sh")
-        with open(program, "w", encoding="utf-8") as file:
+        script, program, attributes, path = (
+            os.path.join(self.inside, file) for file in (name, f".{name}.sh", ".attrs.sh", _PATH)
+        )
+        with open(os.path.join(self.top, f".{name}.sh"), "w", encoding="utf-8") as file:
             file.write(
-                f"cd {shlex.quote(self.top)}\n"
+                f"cd {shlex.quote(self.inside)}\n"
                 f"if [ -e {shlex.quote(attributes)} ]; then . {shlex.quote(attributes)}; fi\n"
                 f". {shlex.quote(self.stdenv)}/setup\n"
                 f"cd {shlex.quote(directory)}\n"
-                f'echo "$PATH" > {shlex.quote(self._path_file)}\n'
+                f'echo "$PATH" > {shlex.quote(path)}\n'
                 f". {shlex.quote(script)}\n"
-                f'echo "$PATH" >> {shlex.quote(self._path_file)}\n'
+                f'echo "$PATH" >> {shlex.quote(path)}\n'
             )
         return program
 
     def search_path(self) -> list[str]:
         """Return the directories of PATH at the start and at the end of the last script."""
         try:
-            with open(self._path_file, encoding="utf-8", errors="surrogateescape") as file:
+            with open(
+                os.path.join(self.top, _PATH), encoding="utf-8", errors="surrogateescape"
+            ) as file:
                 return list(dict.fromkeys(file.read().replace("\n", ":").strip(":").split(":")))
         except FileNotFoundError:
             return []
 
-    @property
-    def _path_file(self) -> str:
-        return os.path.join(self.top, ".path")
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables that name the build's directory, as scripts see it."""
+        return {
+            name: self.inside + value[len(self.top) :]
+            for name, value in os.environ.items()
+            if f"{value}/".startswith(f"{self.top}/")
+        }
 
     def command(self, program: str) -> Sequence[str]:
         """Return the command that runs what `write` returned."""
@@ -67,13 +83,38 @@ class Environment:
         Raises `UserError` where it fails.
         """
         program = self.write(name, text, directory=directory)
-        check_status(call_past_modes(self.command(program)), name=name)
+        with checked(name, root=directory, store_dir=self.store_dir) as result:
+            result.status = call_past_modes(self.command(program))
 
 
-def check_status(status: int, *, name: str) -> None:
-    """Raise `UserError` where the exit `status` of the script `name` is not 0."""
+@dataclass
+class Result:
+    """The exit status of a script."""
+
+    status: int = 0
+
+
+@contextmanager
+def checked(name: str, *, root: str, store_dir: str) -> Iterator[Result]:
+    """Raise `UserError` where the script `name`, whose status is put into what this gives, fails.
+
+    The error says so where the script may not write to a link into the store, in the tree `root`.
+    """
+    result = Result()
+    with overhear(is_refusal) as refusals:
+        yield result
+    status = result.status
     if status == 0:
         return
+    refused = refused_link(refusals, root, store_dir=store_dir)
+    if refused:
+        link, target = refused
+        die(
+            f"{name} failed to write to {link}, which is a link to {target}: "
+            "files of the store can't be changed",
+            hint="replace the link by a copy before that line: "
+            f"{replacement(link)} && chmod -R u+w {link}",
+        )
     how = f"exit code {status}" if status > 0 else f"signal {-status}"
     die(
         f"{name} failed with {how}",

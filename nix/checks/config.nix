@@ -72,6 +72,36 @@ let
   };
   known = lib.attrNames keys;
 
+  healthcheckKeys = [
+    "Interval"
+    "Retries"
+    "StartInterval"
+    "StartPeriod"
+    "Test"
+    "Timeout"
+  ];
+
+  # fold :: where -> [ key ] -> set -> set
+  # Keys as the specification spells them. Go, in which engines are written, reads them in any case.
+  fold =
+    where: spellings: set:
+    let
+      spelling = lib.listToAttrs (
+        map (key: {
+          name = lib.toLower key;
+          value = key;
+        }) spellings
+      );
+      folded = key: spelling.${lib.toLower key} or key;
+      groups = lib.groupBy folded (lib.attrNames set);
+      several = lib.filter (key: lib.length groups.${key} > 1) (lib.attrNames groups);
+      both = groups.${lib.head several};
+    in
+    if several != [ ] then
+      throw "${where}.${lib.elemAt both 0} and ${where}.${lib.elemAt both 1} are one key to engines; leave one of them out, best all but ${lib.head several}"
+    else
+      lib.mapAttrs' (key: lib.nameValuePair (folded key)) set;
+
   # refusals :: where -> { key = kind; } -> set -> [ string ]; null is as good as nothing
   refusals =
     where: kindOf: set:
@@ -88,11 +118,19 @@ let
     ) (lib.attrNames kindOf);
 in
 {
-  # check :: imageName -> config -> config
+  # check :: imageName -> none -> config -> config
+  # Null, which the specification does not know, becomes what nixpkgs' functions write for no
+  # configuration: the set `none`.
   check =
-    imageName: config:
+    imageName: none: given:
     let
       where = "${messages.inImage imageName}: config";
+      top = fold where known given;
+      config =
+        top
+        // lib.optionalAttrs (lib.isAttrs (top.Healthcheck or null)) {
+          Healthcheck = fold "${where}.Healthcheck" healthcheckKeys top.Healthcheck;
+        };
       # What is no set is refused as such, and has nothing to look into.
       inside =
         key:
@@ -113,10 +151,10 @@ in
         "${where}.${name} is no key of the image specification, and engines ignore it"
         + lib.optionalString (guess != null) "; did you mean ${guess}?";
     in
-    if config == null then
-      config
-    else if !lib.isAttrs config then
-      throw "${where} must be an attribute set, not ${values.describe config}"
+    if given == null then
+      none
+    else if !lib.isAttrs given then
+      throw "${where} must be an attribute set, not ${values.describe given}"
     else if refused != [ ] then
       throw (lib.head refused)
     else

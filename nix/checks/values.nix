@@ -31,6 +31,14 @@ rec {
 
   boolean = at: value: if lib.isBool value then value else refuse at "true or false" value;
 
+  # includeNixDB: false, true, or "image" for one that knows what `config` needs, too.
+  nixDB =
+    at: value:
+    if value == "image" || lib.isBool value then
+      value
+    else
+      refuse at "true, false or \"image\"" value;
+
   string = at: value: if isStringLike value then "${value}" else refuse at "a string" value;
 
   stringOrNull = at: value: if value == null then null else string at value;

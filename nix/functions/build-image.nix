@@ -3,6 +3,7 @@
   lib,
   arguments,
   build,
+  buildImage,
   buildPackages,
   compressedImage,
   containerConfig,
@@ -28,9 +29,11 @@ arguments.strict "buildImage" (
     extraCommands ? "",
     config ? null,
     architecture ? go.GOARCH,
-    # Of the virtual machine that there is none of: both have no effect.
+    variant ? null,
+    # Of the virtual machine that there is none of: they have no effect.
     diskSize ? 1024,
     buildVMMemorySize ? 512,
+    useFUSEOverlayFS ? false,
     created ? "1970-01-01T00:00:01Z",
     uid ? 0,
     gid ? 0,
@@ -59,7 +62,7 @@ arguments.strict "buildImage" (
     rootContents = storePaths.list (at attribute) given;
 
     checkedArchitecture = values.string (at "architecture") architecture;
-    checkedConfig = if config == null then null else containerConfig.check name config;
+    checkedConfig = containerConfig.check name { Env = [ ]; } config;
     checkedCreated = values.date (at "created") created;
     image =
       if fromImage == null then null else imageFile "${where}: fromImage" fromImage;
@@ -81,12 +84,18 @@ arguments.strict "buildImage" (
       from_image = if image == null then null else image.path;
     };
 
+    # What a Nix database of the image is made of.
+    database = {
+      includeNixDB = values.nixDB (at "includeNixDB") includeNixDB;
+      references = imagePlan.references baseName checkedConfig;
+    };
+
     tree = build.derivation (
       {
         name = "docker-tree-${baseName}";
         builder = "single_layer";
         arguments =
-          scripts.arguments { inherit includeNixDB; }
+          scripts.arguments database
           // {
             inherit where;
             store_dir = builtins.storeDir;
@@ -98,17 +107,18 @@ arguments.strict "buildImage" (
             # With runAsRoot, the whole of it is looked at.
             base_names = if runAsRoot == null then baseNames else null;
             copy_to_root = rootContents;
+            # The reference copies what is no link, too.
+            copy_engine_files = true;
+            directories = storePaths.directories given;
             keep_contents_dirlinks = values.boolean (at "keepContentsDirlinks") keepContentsDirlinks;
             extra_commands = values.script (at "extraCommands") extraCommands;
             run_as_root = if runAsRoot == null then null else values.script (at "runAsRoot") runAsRoot;
-            include_nix_db = values.boolean (at "includeNixDB") includeNixDB;
-            root_path = "${lib.makeBinPath [ buildPackages.coreutils ]}:/bin:/usr/bin:/sbin:/usr/sbin";
+              root_path = "${lib.makeBinPath [ buildPackages.coreutils ]}:/bin:/usr/bin:/sbin:/usr/sbin";
           };
       }
-      // scripts.attributes {
-        inherit includeNixDB;
+      // scripts.attributes (database // {
         contents = rootContents;
-      }
+      })
     );
 
     layer = build.derivation {
@@ -124,7 +134,7 @@ arguments.strict "buildImage" (
 
     # In the closure for what they refer to, and no part of the image themselves.
     roots = [
-      (imagePlan.references baseName checkedConfig)
+      database.references
       tree
     ];
 
@@ -150,6 +160,7 @@ arguments.strict "buildImage" (
       created = checkedCreated;
       # As the files of the layer.
       mtime = "1980-01-01";
+      variant = values.stringOrNull (at "variant") variant;
       inherit base layers where;
     };
 
@@ -172,7 +183,13 @@ arguments.strict "buildImage" (
         inherit (conf) graph;
         buildArgs = args;
         imageName = fullName;
-        imageTag = if tag != null then tag else names.tagOf file;
+      };
+      overriding = {
+        call = buildImage;
+        given = args;
+        own = derivation: {
+          imageTag = if tag != null then tag else names.tagOf derivation;
+        };
       };
     };
   in

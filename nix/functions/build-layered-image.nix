@@ -2,6 +2,7 @@
 {
   lib,
   arguments,
+  buildLayeredImage,
   compressedImage,
   names,
   streamLayeredImage,
@@ -21,6 +22,10 @@ arguments.strict "buildLayeredImage" (
       // {
         name = names.baseName name;
         image = name;
+        overriding = {
+          call = buildLayeredImage;
+          given = args;
+        };
         stream = streamLayeredImage (removeAttrs args (lib.attrNames own));
       }
     )

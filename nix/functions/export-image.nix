@@ -19,8 +19,9 @@ arguments.strict "exportImage" (
         or (throw "${where}: the attribute 'name' is missing, and fromImage is no derivation that has one; add it, as in name = \"filesystem.tar\""),
     fromImageName ? null,
     fromImageTag ? null,
-    # The virtual machine's that this was made in; there is none any more.
+    # Of the virtual machine that there is none of: both have no effect.
     diskSize ? 1024,
+    useFUSEOverlayFS ? false,
   }:
   let
     image = imageFile "${where}: fromImage" fromImage;

@@ -14,7 +14,10 @@
   runtimeShell,
   scripts,
   storePaths,
+  streamWith,
   values,
+  # Store paths that `config` may name without having them.
+  madeInContainers ? [ ],
 }:
 arguments.strict "streamLayeredImage" (
   {
@@ -24,6 +27,7 @@ arguments.strict "streamLayeredImage" (
     contents ? [ ],
     config ? { },
     architecture ? go.GOARCH,
+    variant ? null,
     created ? "1970-01-01T00:00:01Z",
     mtime ? "1970-01-01T00:00:01Z",
     uid ? 0,
@@ -36,12 +40,13 @@ arguments.strict "streamLayeredImage" (
     extraCommands ? "",
     fakeRootCommands ? "",
     enableFakechroot ? false,
+    copyEngineFiles ? null,
     includeStorePaths ? true,
     includeNixDB ? false,
     passthru ? { },
     meta ? { },
     debug ? false,
-  }:
+  }@given:
   assert lib.assertMsg (lib.isInt maxLayers)
     "${messages.inImage name}: maxLayers must be a number, not ${values.describe maxLayers}";
   assert lib.assertMsg (maxLayers > 1)
@@ -59,8 +64,14 @@ arguments.strict "streamLayeredImage" (
     };
 
     contentsList = storePaths.list (at "contents") contents;
-    checkedConfig = containerConfig.check name config;
+    checkedConfig = containerConfig.check name { } config;
     checkedArchitecture = values.string (at "architecture") architecture;
+
+    # What a Nix database of the image is made of.
+    database = {
+      includeNixDB = values.nixDB (at "includeNixDB") includeNixDB;
+      references = imagePlan.references baseName checkedConfig;
+    };
 
     customisationLayer = build.derivation (
       {
@@ -71,17 +82,21 @@ arguments.strict "streamLayeredImage" (
           contents = contentsList;
           extra_commands = values.script (at "extraCommands") extraCommands;
           fake_root_commands = values.script (at "fakeRootCommands") fakeRootCommands;
+          copy_engine_files =
+            if copyEngineFiles == null then
+              storePaths.wantsCopies contents
+            else
+              values.boolean (at "copyEngineFiles") copyEngineFiles;
+          directories = storePaths.directories contents;
           enable_fakechroot = values.boolean (at "enableFakechroot") enableFakechroot;
-          include_nix_db = values.boolean (at "includeNixDB") includeNixDB;
           store_dir = storeDir;
           base_names = baseNames;
         }
-        // scripts.arguments { inherit includeNixDB; };
+        // scripts.arguments database;
       }
-      // scripts.attributes {
-        inherit includeNixDB;
+      // scripts.attributes (database // {
         contents = contentsList;
-      }
+      })
     );
 
     image =
@@ -98,7 +113,7 @@ arguments.strict "streamLayeredImage" (
 
     # In the closure for what they refer to, and no part of the image themselves.
     roots = [
-      (imagePlan.references baseName checkedConfig)
+      database.references
       customisationLayer
     ];
 
@@ -141,7 +156,13 @@ arguments.strict "streamLayeredImage" (
       architecture = checkedArchitecture;
       created = values.date (at "created") created;
       mtime = checkedMtime;
-      inherit base layers where;
+      variant = values.stringOrNull (at "variant") variant;
+      inherit
+        base
+        layers
+        madeInContainers
+        where
+        ;
     };
   in
   build.derivation {
@@ -155,6 +176,10 @@ arguments.strict "streamLayeredImage" (
       program = "stream-${baseName}";
     };
     inherit meta;
+    overriding = {
+      call = streamWith { inherit madeInContainers; };
+      inherit given;
+    };
     passthru = passthru // {
       inherit conf customisationLayer layers;
       inherit (conf) graph imageTag;

@@ -4,10 +4,12 @@
   arguments,
   bashInteractive,
   binSh,
+  cacert,
   fakeNss,
   messages,
-  streamLayeredImage,
+  streamWith,
   usrBinEnv,
+  writableTmp,
   writeText,
   writeTextFile,
 }:
@@ -114,10 +116,11 @@ arguments.strict "streamNixShellImage" (
     };
 
     top = "/build";
+    certificates = "${cacert}/etc/ssl/certs/ca-bundle.crt";
     environment = {
-      # As in the sandbox: what asks for certificates finds that there are none.
-      SSL_CERT_FILE = "/no-cert-file.crt";
-      NIX_SSL_CERT_FILE = "/no-cert-file.crt";
+      # A shell has a network, other than a build.
+      SSL_CERT_FILE = certificates;
+      NIX_SSL_CERT_FILE = certificates;
       # Until the shell has read its first file.
       PATH = "${dirOf shell}:${buildDerivation}/bin";
       HOME = homeDirectory;
@@ -139,14 +142,16 @@ arguments.strict "streamNixShellImage" (
       ${lib.optionalString (run != null) "_command=${lib.escapeShellArg run}"}
       ${builtins.readFile ./nix-shell.rc}
     '';
+    image = lib.makeOverridable (streamWith { madeInContainers = lib.attrValues outputs; });
     owner = "${toString uid}:${toString gid}";
     store = lib.removePrefix "/" builtins.storeDir;
   in
-  builtins.seq checked (streamLayeredImage {
+  builtins.seq checked (image {
     inherit name tag;
     contents = [
       binSh
       usrBinEnv
+      writableTmp
       (fakeNss.override {
         extraPasswdLines = [
           "nixbld:x:${toString uid}:${toString gid}:Build user:${homeDirectory}:/noshell"
@@ -154,6 +159,7 @@ arguments.strict "streamNixShellImage" (
         extraGroupLines = [ "nixbld:!:${toString gid}:" ];
       })
     ];
+    copyEngineFiles = true;
     # The user must be able to add outputs to the store, and to leave things at home.
     fakeRootCommands = ''
       mkdir -p ./${store} ./nix/var/nix ./etc/nix .${top} .${lib.escapeShellArg homeDirectory}

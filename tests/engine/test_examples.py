@@ -53,6 +53,11 @@ def test_exploring_layers_without_store_paths(docker: Docker):
     assert docker.run(image, "/bin/hello", options=store).stdout == HELLO
 
 
+def test_non_root_user(docker: Docker):
+    image = docker.load(example("non-root-user"))
+    assert docker.run(image).stdout == "app\nwritten\n"
+
+
 def test_config_closure(docker: Docker):
     image = docker.load(example("config-closure"))
     assert docker.run(image).stdout == HELLO

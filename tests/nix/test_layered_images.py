@@ -125,10 +125,6 @@ def test_config_is_kept_and_its_closure_is_in_the_image():
     assert {path for layer in image.store_paths for path in layer} == closure(hello)
 
 
-def test_config_may_be_null():
-    assert stream('streamLayeredImage { name = "app"; config = null; }').config["config"] is None
-
-
 def test_architecture():
     image = stream('streamLayeredImage { name = "app"; architecture = "arm64"; }')
     assert image.config["architecture"] == "arm64"

@@ -25,6 +25,13 @@ def test_mountpoints_go_away_but_what_scripts_left_stays(root):
     assert os.listdir(root / "nix") == []
 
 
+def test_a_mountpoint_whose_mode_a_script_changes_stays(root):
+    with mountpoints(str(root), ["/nix/store", "/dev"], what="fakeRootCommands"):
+        (root / "nix").chmod(0o700)
+    assert os.listdir(root) == ["nix"]
+    assert os.listdir(root / "nix") == []
+
+
 def test_a_link_in_the_way_of_a_mount_is_an_error(root):
     (root / "proc").symlink_to("/elsewhere")
     with (
