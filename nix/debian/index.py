@@ -2,7 +2,8 @@
 
     index.py CACHE PACKAGES.NIX SET...
 
-For each SET of packages.nix it writes CACHE/SET.json:
+For each SET of packages.nix it writes CACHE/SET-GENERATION.json, where GENERATION is a hash of
+packages.nix and of these programs, so that checkouts of other versions have indexes of their own:
 
     units: name -> { version, debs: [{ file, sha256 }] or wheels: likewise, references: [unit],
                      libraries: { soname: [unit, directory] }, links: { path: [unit, path] },
@@ -15,6 +16,7 @@ says; units that refer to each other in a circle become one.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -117,6 +119,14 @@ def wait_for_others(cache: str) -> int:
     return lock
 
 
+def generation(packages: str) -> str:
+    """Return what the indexes are made by, as units.nix finds it, too."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    programs = (os.path.join(here, name) for name in ("debs.py", "index.py", "offers.py"))
+    digests = "".join(digest_of(path) for path in (packages, *programs))
+    return hashlib.sha256(digests.encode()).hexdigest()[:12]
+
+
 def write_indexes(cache: str, packages: str, names: list[str]) -> None:
     """Fetch what the sets `names` of `packages` are made of, and write their indexes."""
     table = json.loads(
@@ -144,7 +154,7 @@ def write_indexes(cache: str, packages: str, names: list[str]) -> None:
                     ],
                     "references": [],
                 }
-        path = os.path.join(cache, f"{name}.json")
+        path = os.path.join(cache, f"{name}-{generation(packages)}.json")
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(index, file, indent=1, sort_keys=True)
         os.rename(f"{path}.new", path)

@@ -20,10 +20,25 @@ let
     env "LONGSHORE_CACHE" "${env "XDG_CACHE_HOME" "${builtins.getEnv "HOME"}/.cache"}/longshore"
   }/debs";
 
+  # Of what the indexes are made by, in the order of index.py: other checkouts have their own.
+  generation = builtins.substring 0 12 (
+    builtins.hashString "sha256" (
+      lib.concatMapStrings (builtins.hashFile "sha256") [
+        ./packages.nix
+        ./debs.py
+        ./index.py
+        ./offers.py
+      ]
+    )
+  );
+
   read =
     set:
-    if builtins.pathExists "${cache}/${set}.json" then
-      (lib.importJSON "${cache}/${set}.json").units
+    let
+      index = "${cache}/${set}-${generation}.json";
+    in
+    if builtins.pathExists index then
+      (lib.importJSON index).units
     else
       throw "nix/debian: the Debian packages of the set '${set}' are not here; run 'nix/debian/fetch ${set}'";
 

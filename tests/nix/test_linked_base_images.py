@@ -227,7 +227,8 @@ OVER_PLAIN = [
     'extraCommands = "mkdir -p var/run lib"; '
     'fakeRootCommands = "chown 5 lib"; }).customisationLayer',
     '(buildImage { name = "app"; BASE copyToRoot = [ hello ]; '
-    'extraCommands = "mkdir -p var/run lib"; }).layer',
+    # The mode of the root is the base image's, but for scripts.
+    'extraCommands = "mkdir -p var/run lib; chmod 755 ."; }).layer',
 ]
 
 

@@ -128,7 +128,8 @@ class Repository:
         """Return the units of the index that is made for a text of packages.nix."""
         result = self.fetch(packages)
         assert result.returncode == 0, result.stderr
-        return json.loads((self.cache / "base.json").read_text())["units"]
+        (index,) = self.cache.glob("base-*.json")
+        return json.loads(index.read_text())["units"]
 
 
 @pytest.fixture
