@@ -34,6 +34,8 @@ CHUNK: Final = 1 << 20
 
 _PIECES_AHEAD: Final = 8
 _INPUT: Final = 1 << 17
+_SIZE_MAX: Final = 1 << 40
+"""Bytes that a stream may be decompressed to: a few megabytes can stand for any number."""
 _XZ_MEMORY: Final = 1 << 30
 """xz -9 asks for 64 MiB; a damaged header may ask for 4 GiB."""
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -248,6 +250,7 @@ class Decompressed:
         self.error: UserError | None = None
         self._what = what
         self._compression = compression
+        self._size = 0
         self._content = Chunks(_DECODERS[compression](source))
 
     def read(self, size: int, /) -> bytes:
@@ -255,7 +258,7 @@ class Decompressed:
         if self.error:
             raise self.error
         try:
-            return self._content.read(size)
+            data = self._content.read(size)
         except EOFError:
             self._fail("is cut off: its {} data end early")
         except _TrailingError:
@@ -264,6 +267,10 @@ class Decompressed:
             # The text of zstd's errors has a prefix about calls.
             reason = str(error).rpartition(": ")[2]
             self._fail(f"is damaged: its {{}} data can't be decompressed ({reason})")
+        self._size += len(data)
+        if self._size > _SIZE_MAX:
+            self._fail(f"has {{}} data that make more than {_SIZE_MAX} bytes")
+        return data
 
     def _fail(self, message: str) -> NoReturn:
         self.error = UserError(

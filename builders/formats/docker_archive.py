@@ -13,7 +13,7 @@ from typing import Final
 
 from builders.console.errors import die
 from builders.formats.documents import read_document
-from builders.formats.image_archive import MANIFEST, RESAVE, ImageArchive
+from builders.formats.image_archive import IMAGES_MAX, MANIFEST, RESAVE, ImageArchive
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import Choice, NamedImage, familiar
 from builders.image.layer_kinds import BaseLayer, Layer
@@ -30,6 +30,8 @@ def docker_images(archive: ImageArchive) -> list[NamedImage]:
     entries = JsonValue(document, f"{archive.what}: {MANIFEST}", hint=RESAVE).elements()
     if not entries:
         die(f"{archive.what}: {MANIFEST} names no image", hint=RESAVE)
+    if len(entries) > IMAGES_MAX:
+        die(f"{archive.what}: {MANIFEST} names more than {IMAGES_MAX} images", hint=RESAVE)
     return [
         NamedImage(
             source=MANIFEST,

@@ -4,13 +4,12 @@ Source: OCI image specification, "Image Index"; Docker's manifest list is the sa
 under another media type.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import UserError
-from builders.formats.json_values import JsonValue
+from builders.formats.json_values import JsonValue, parse_json
 from builders.image.platform import Platform
 
 _VARIANTS: Final = (None, "v8", "v7", "v6", "v5")
@@ -48,10 +47,12 @@ def read_index(data: bytes, *, what: str, hint: str) -> list[IndexEntry] | None:
     Raises `UserError` where it is neither; `what` names the source of `data`.
     """
     try:
-        index = JsonValue(json.loads(data), what, hint)
-    except (ValueError, RecursionError):
-        raise UserError(f"{what} is not JSON", hint=hint) from None
-    return index_entries(index) if "manifests" in index.properties() else None
+        index = JsonValue(parse_json(data), what, hint)
+    except ValueError as error:
+        raise UserError(f"{what} is not JSON ({error})", hint=hint) from None
+    # Both, since Go takes a key in any case.
+    is_manifest = index["manifests"].value is None and "manifests" not in index.properties()
+    return None if is_manifest else index_entries(index)
 
 
 def choose_platform(entries: Sequence[IndexEntry], wanted: Platform) -> IndexEntry | None:
@@ -72,15 +73,15 @@ def _entry(entry: JsonValue) -> IndexEntry | None:
     annotations = entry["annotations"].or_else({})
     platform = _platform(entry["platform"])
     # docker buildx marks the attestation of an image so, and lists it under an unknown platform.
-    if annotations["vnd.docker.reference.type"].value is not None:
+    if annotations.lookup("vnd.docker.reference.type").value is not None:
         return None
     if platform and platform.os == _UNKNOWN:
         return None
     return IndexEntry(
         digest=f"sha256:{digest}",
         platform=platform,
-        reference=annotations["io.containerd.image.name"].string_or_none()
-        or annotations["org.opencontainers.image.ref.name"].string_or_none(),
+        reference=annotations.lookup("io.containerd.image.name").string_or_none()
+        or annotations.lookup("org.opencontainers.image.ref.name").string_or_none(),
         is_index=(entry["mediaType"].string_or_none() or "").endswith(
             ("image.index.v1+json", "manifest.list.v2+json")
         ),
