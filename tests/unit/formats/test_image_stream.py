@@ -18,7 +18,8 @@ from builders.image.layer_kinds import StoreLayer, TarLayer
 from builders.image.layering import hash_layers
 from builders.image.plan import Plan
 from builders.image.platform import Platform
-from tests.unit.support import BUILDERS
+from tests.unit.archives import config, dump, entry, tar
+from tests.unit.support import BUILDERS, read_base
 
 
 @pytest.fixture
@@ -73,8 +74,8 @@ def streamed(plan, tmp_path, **options):
 
 
 def members(archive):
-    with tarfile.open(archive) as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar}
+    with tarfile.open(archive) as opened:
+        return {member.name: opened.extractfile(member).read() for member in opened}
 
 
 def test_members_come_in_order_and_their_names_are_their_digests(plan, tmp_path):
@@ -82,17 +83,17 @@ def test_members_come_in_order_and_their_names_are_their_digests(plan, tmp_path)
     files = members(archive)
     manifest = json.loads(files["manifest.json"])
     assert list(files) == [*manifest[0]["Layers"], manifest[0]["Config"], "manifest.json"]
-    config = json.loads(files[manifest[0]["Config"]])
+    document = json.loads(files[manifest[0]["Config"]])
     assert manifest[0]["RepoTags"] == ["test:tag"]
     assert manifest[0]["Config"] == (
         hashlib.sha256(files[manifest[0]["Config"]]).hexdigest() + ".json"
     )
     digests = [hashlib.sha256(files[name]).hexdigest() for name in manifest[0]["Layers"]]
-    assert config["rootfs"]["diff_ids"] == [f"sha256:{digest}" for digest in digests]
+    assert document["rootfs"]["diff_ids"] == [f"sha256:{digest}" for digest in digests]
     assert manifest[0]["Layers"] == [f"{digest}/layer.tar" for digest in digests]
-    assert len(config["history"]) == len(digests)
-    assert config["config"] == {"Cmd": ["/bin/hello"]}
-    assert config["os"] == "linux"
+    assert len(document["history"]) == len(digests)
+    assert document["config"] == {"Cmd": ["/bin/hello"]}
+    assert document["os"] == "linux"
     assert archive.stat().st_size % 10240 == 0
 
 
@@ -128,9 +129,61 @@ def test_now_as_mtime_is_hashed_when_it_is_streamed(plan, tmp_path):
 
 def test_a_layer_that_occurs_twice_is_written_once(plan, tmp_path):
     twice = replace(plan, layers=(*plan.layers, plan.layers[0]))
-    with tarfile.open(streamed(twice, tmp_path)) as tar:
-        names = tar.getnames()
+    with tarfile.open(streamed(twice, tmp_path)) as archive:
+        names = archive.getnames()
     assert len(names) == len(set(names)) == 5
+
+
+def on_base(plan, tmp_path, name, content=b"evil"):
+    """`plan` on a base image whose only layer has this name and content."""
+    data = tar([("f", content)])
+    document = dump(config([data]))
+    manifest = dump([entry("base.json", [name])])
+    members = [(name, data), ("base.json", document), ("manifest.json", manifest)]
+    path = tmp_path / "base.tar"
+    path.write_bytes(tar(members))
+    return replace(plan, layers=(*read_base(path).layers, *plan.layers))
+
+
+def layers_of(archive):
+    """The layers of an archive in the image's order, all of them checked."""
+    files = members(archive)
+    (manifest,) = json.loads(files["manifest.json"])
+    diff_ids = json.loads(files[manifest["Config"]])["rootfs"]["diff_ids"]
+    found = [files[name] for name in manifest["Layers"]]
+    assert [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in found] == diff_ids
+    return manifest["Layers"]
+
+
+def own_name(layer):
+    return f"{layer.diff_id.removeprefix('sha256:')}/layer.tar"
+
+
+def test_a_layer_of_a_base_image_keeps_its_name(plan, tmp_path):
+    # The second one is what Docker before 25 calls them: the digest is of something else.
+    for name in ("some.tar", f"{'a' * 64}/layer.tar", "d/e/f"):
+        assert layers_of(streamed(on_base(plan, tmp_path, name), tmp_path))[0] == name
+
+
+def test_a_layer_of_a_base_image_that_is_called_like_one_of_ours_takes_not_its_place(
+    plan, tmp_path
+):
+    target = own_name(plan.layers[1])
+    taken = [target, target.partition("/")[0], f"{target}/x"]
+    for name in taken:
+        based = on_base(plan, tmp_path, name)
+        names = layers_of(streamed(based, tmp_path))
+        assert names == [own_name(layer) for layer in based.layers]
+
+
+def test_a_layer_of_a_base_image_that_is_called_like_the_configuration_takes_not_its_place(
+    plan, tmp_path
+):
+    based = on_base(plan, tmp_path, "any")
+    (manifest,) = json.loads(members(streamed(based, tmp_path))["manifest.json"])
+    for name in (manifest["Config"], f"{manifest['Config']}/x", "oci-layout/x"):
+        again = on_base(plan, tmp_path, name)
+        assert layers_of(streamed(again, tmp_path)) == [own_name(layer) for layer in based.layers]
 
 
 def test_a_missing_store_path_stops_it_before_the_first_byte(plan, tmp_path):
