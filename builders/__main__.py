@@ -64,5 +64,15 @@ def main() -> int:
     return 0
 
 
+def _leave_locale() -> None:
+    """Begin again where Python takes names of files for what the user's locale says.
+
+    Derivations and scripts say so at once, but people run this file, too.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]])
+
+
 if __name__ == "__main__":
+    _leave_locale()
     sys.exit(main())

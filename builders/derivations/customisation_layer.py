@@ -10,7 +10,7 @@ from typing import Final
 
 from builders.closure.graph import read_graph
 from builders.derivations import arguments
-from builders.derivations.script_arguments import ScriptArguments, database_loader
+from builders.derivations.script_arguments import PYTHON_OPTIONS, ScriptArguments, database_loader
 from builders.layers.tree import MTIME, write_layer
 from builders.rootfs.fakeroot import enter_fakeroot, give_to_root
 from builders.rootfs.links import link_tree
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> None:
         enter_fakeroot(
             given.fakeroot,
             given.fakeroot_path,
-            [given.python, "-I", "-B", given.library, "customisation_layer", _SESSION],
+            [given.python, *PYTHON_OPTIONS, given.library, "customisation_layer", _SESSION],
         )
     else:
         write_customisation(build.out, root, given, owner=Owner(0, 0))

@@ -2,10 +2,13 @@
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from builders.derivations.arguments import Build
 from builders.rootfs.nix_database import DatabaseLoader
+
+PYTHON_OPTIONS: Final = ("-I", "-B", "-X", "utf8")
+"""With which the package is run: nothing of the user's is loaded, and the locale has no say."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Final
 from builders.closure.graph import read_graph
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase
-from builders.derivations.script_arguments import ScriptArguments, database_loader
+from builders.derivations.script_arguments import PYTHON_OPTIONS, ScriptArguments, database_loader
 from builders.layers.tree import MTIME, write_layer
 from builders.rootfs.base_tree import open_base
 from builders.rootfs.changes import Snapshot
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
         enter_fakeroot(
             given.fakeroot,
             given.fakeroot_path,
-            [given.python, "-I", "-B", given.library, "single_layer", _SESSION],
+            [given.python, *PYTHON_OPTIONS, given.library, "single_layer", _SESSION],
         )
         return
     root = os.path.join(build.top, "root")

@@ -307,3 +307,33 @@ def test_the_tag_can_be_given_on_the_command_line(plan, tmp_path):
             process.communicate()
         manifest = json.loads(members(tmp_path / "out.tar")["manifest.json"])
         assert manifest[0]["RepoTags"] == ["given:1"]
+
+
+@pytest.fixture(scope="module")
+def latin_1(tmp_path_factory):
+    """Variables of a locale that is not UTF-8."""
+    directory = tmp_path_factory.mktemp("locale")
+    name = "en_US.ISO-8859-1"
+    command = ["localedef", "-i", "en_US", "-f", "ISO-8859-1", str(directory / name)]
+    if not os.path.exists("/usr/share/i18n/locales/en_US"):
+        pytest.skip("there is nothing to make a locale of; tests/run gets it on Debian")
+    subprocess.run(command, check=True)
+    return {**os.environ, "LOCPATH": str(directory), "LC_ALL": name}
+
+
+def test_the_locale_has_no_say_in_the_bytes(plan, tmp_path, latin_1):
+    path = os.fsencode(plan.layers[0].paths[0])
+    for name in ("f\u00fcr", "\u65e5\u672c", "a\udcff"):
+        with open(os.path.join(path, os.fsencode(name)), "w") as file:
+            file.write(name.encode("utf-8", "surrogateescape").hex())
+    fresh = [replace(layer, diff_id=None, size=None) for layer in plan.layers[:2]]
+    layers = (*hash_layers(fresh, graph={}, jobs=1), plan.layers[2])
+    plan = replace(plan, layers=layers, config={"Cmd": ["f\u00fcr"]})
+    expected = streamed(plan, tmp_path).read_bytes()
+    is_latin = "import sys; sys.exit(sys.getfilesystemencoding() != 'iso8859-1')"
+    subprocess.run([sys.executable, "-I", "-c", is_latin], env=latin_1, check=True)
+    with open(tmp_path / "out", "wb") as out:
+        process = run_stream(plan, tmp_path, stdout=out, env=latin_1)
+        process.communicate()
+    assert process.returncode == 0
+    assert (tmp_path / "out").read_bytes() == expected
