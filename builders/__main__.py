@@ -11,8 +11,8 @@ from typing import Final
 # A directory given to the interpreter becomes sys.path[0]; the package is one level up.
 sys.path[0] = os.path.dirname(os.path.abspath(os.path.dirname(__file__)))
 
-from builders.console.errors import UserError, print_error  # noqa: E402
-from builders.console.terminal import takes_output  # noqa: E402
+from builders.console.errors import UserError, explained, print_error  # noqa: E402
+from builders.console.terminal import discard, takes_output  # noqa: E402
 
 COMMANDS: Final = {
     # What runs in the sandbox of a derivation. nix/build.nix gives the name.
@@ -56,12 +56,30 @@ def main() -> int:
     command = importlib.import_module(COMMANDS[name])
     try:
         command.main(arguments)
-    except UserError as error:
-        print_error(error)
-        return 1
+        _finish_output()
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        found = explained(error)
+        if found is None:
+            raise
+        print_error(found)
+        return 1
     return 0
+
+
+def _finish_output() -> None:
+    """Write out what stdout holds back; raise `UserError` where nobody takes it."""
+    if sys.stdout is None or not takes_output(1):
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        discard(sys.stdout)
+        raise UserError(
+            f"can't write to standard output: {error.strerror}",
+            hint="see to the place that it goes to",
+        ) from None
 
 
 def _leave_locale() -> None:

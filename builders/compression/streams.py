@@ -6,6 +6,7 @@ Sources: RFC 1952 (gzip), RFC 8878 (zstd), "The .xz File Format" 1.2.1.
 """
 
 import bz2
+import errno
 import lzma
 import os
 import queue
@@ -18,7 +19,7 @@ from typing import BinaryIO, Final, NoReturn, Protocol, cast
 import zstandard
 from isal import igzip_lib
 
-from builders.console.errors import UserError, die
+from builders.console.errors import UserError, die, remedy
 
 NONE: Final = "none"
 GZIP: Final = "gz"
@@ -34,6 +35,7 @@ CHUNK: Final = 1 << 20
 
 _PIECES_AHEAD: Final = 8
 _INPUT: Final = 1 << 17
+_ROOM: Final = "make room for it in the build directory"
 _SIZE_MAX: Final = 1 << 40
 """Bytes that a stream may be decompressed to: a few megabytes can stand for any number."""
 _XZ_MEMORY: Final = 1 << 30
@@ -234,7 +236,7 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
     except OSError as error:
         die(
             f"can't write the decompressed file {file.name}: {error.strerror}",
-            hint="make room for it in the build directory",
+            hint=_ROOM if error.errno == errno.ENOSPC else remedy(error, otherwise=_ROOM),
         )
 
 
@@ -301,7 +303,7 @@ def open_file(path: str, *, what: str) -> Iterator[tuple[int, int]]:
     except OSError as error:
         die(
             f"can't read {what}: {error.strerror}",
-            hint="check the path, and make the file readable",
+            hint=remedy(error, otherwise="check the path, and make the file readable"),
         )
     try:
         status = os.fstat(fd)

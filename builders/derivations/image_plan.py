@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from builders.console.errors import writing
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase, PlannedLayers
 from builders.image.configuration import overlay_config
@@ -60,9 +61,9 @@ def main(_: list[str]) -> None:
         layers=(*(base.layers if base else ()), *own.layers),
         graph=graph,
     )
-    with open(build.out, "w", encoding="utf-8") as file:
+    with writing(build.out), open(build.out, "w", encoding="utf-8") as file:
         file.write(plan.to_json())
-    with open(graph, "w", encoding="utf-8") as file:
+    with writing(graph), open(graph, "w", encoding="utf-8") as file:
         file.write(graph_to_json(own.graph, plan.layers, exclude=own.exclude))
 
 

@@ -2,12 +2,12 @@
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import die, warn
+from builders.console.terminal import Shown
 from builders.derivations import arguments
 from builders.formats.image_index import read_index
 from builders.registry.failures import Problem, RegistryError, describe
@@ -71,7 +71,7 @@ def main(_: list[str]) -> None:
         directory=build.top,
         tls_verify=given.tls_verify,
         # Nix gives builders a terminal, but shows and keeps their output as lines.
-        output=sys.stderr.buffer,
+        output=Shown(),
     )
     try:
         skopeo.copy(

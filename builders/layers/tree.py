@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from builders.console.errors import die, warn
+from builders.console.errors import die, warn, writing
 from builders.layers.walk import walk
 from builders.tar.header import (
     DIRECTORY,
@@ -56,13 +56,14 @@ def write_layer(
     `MTIME`; all else is as in `write_tree_layer`.
     """
     path = os.path.join(out, "layer.tar")
-    with open(path, "wb", buffering=0) as file:
+    with writing(path), open(path, "wb", buffering=0) as file:
         sink = FileSink(file.fileno())
         write_tree_layer(
             sink, root, mtime=MTIME, owner=owner, numeric_owner=numeric_owner, exclude=exclude
         )
         sink.flush()
-    with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
+    beside = os.path.join(out, "checksum")
+    with writing(beside), open(beside, "w", encoding="ascii") as checksum:
         checksum.write(f"{sha256(path)}\n")
 
 

@@ -13,13 +13,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from builders.console.errors import die
+from builders.console.terminal import tell, visible
 from builders.formats.image_index import choose_platform, read_index
 from builders.image.platform import Platform
 from builders.registry.failures import Problem, RegistryError, describe
@@ -280,7 +280,7 @@ def report(found: dict[str, str | bool], *, hashed: str, path: str) -> None:
         "ImageHash": hashed,
     }
     for name, value in lines.items():
-        print(f"-> {name}: {value}", file=sys.stderr)
+        tell(visible(f"-> {name}: {value}"))
 
 
 def as_nix(attributes: dict[str, str | bool]) -> str:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import Final, Protocol
 
 from builders.console.errors import warn
 from builders.registry.failures import Problem, RegistryError, describe, read_failure
@@ -20,6 +20,16 @@ PAUSES: Final = (1, 2, 4, 8)
 
 PATIENCE: Final = 120
 """Seconds that an attempt may be without a byte from the registry."""
+
+
+class Lines(Protocol):
+    """Takes what a program says, line by line."""
+
+    def write(self, line: bytes, /) -> object:
+        """Take a line."""
+
+    def flush(self) -> object:
+        """Pass it on."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class Skopeo:
     environment: Mapping[str, str]
     directory: str
     tls_verify: bool
-    output: IO[bytes] | None
+    output: Lines | None
     quiet: bool = False
     pauses: Sequence[float] = PAUSES
     patience: float = PATIENCE
@@ -105,7 +115,7 @@ class Skopeo:
                 time.sleep(pause)
         return attempt()
 
-    def _run(self, command: Sequence[str], image: RemoteImage, output: IO[bytes] | None) -> None:
+    def _run(self, command: Sequence[str], image: RemoteImage, output: Lines | None) -> None:
         # A file for stderr, since nobody reads a second pipe meanwhile.
         with (
             tempfile.TemporaryFile(dir=self.directory) as log,

@@ -309,6 +309,51 @@ def test_the_tag_can_be_given_on_the_command_line(plan, tmp_path):
         assert manifest[0]["RepoTags"] == ["given:1"]
 
 
+def gone():
+    """A pipe that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+@pytest.mark.parametrize("kind", ["full", "gone", "closed", "read-only"])
+@pytest.mark.parametrize("is_based", [False, True])
+def test_where_stderr_takes_nothing_the_image_is_whole(plan, tmp_path, kind, is_based):
+    if is_based:
+        plan = on_base(plan, tmp_path, "layer.tar")
+    expected = streamed(plan, tmp_path).read_bytes()
+    stderr = {
+        "full": lambda: os.open("/dev/full", os.O_WRONLY),
+        "gone": gone,
+        "closed": lambda: os.open(os.devnull, os.O_WRONLY),
+        "read-only": lambda: os.open(os.devnull, os.O_RDONLY),
+    }[kind]()
+    path = tmp_path / "plan.json"
+    path.write_text(plan.to_json())
+    command = [sys.executable, "-I", "-B", BUILDERS, "stream", path]
+    with open(tmp_path / "out", "wb") as out:
+        process = subprocess.run(
+            command,
+            stdout=out,
+            stderr=stderr,
+            preexec_fn=(lambda: os.close(2)) if kind == "closed" else None,
+        )
+    os.close(stderr)
+    assert process.returncode == 0
+    assert (tmp_path / "out").read_bytes() == expected
+
+
+@pytest.mark.parametrize("kind", ["/dev/full", "gone"])
+def test_an_error_that_cannot_be_shown_is_an_error_all_the_same(plan, tmp_path, kind):
+    path = tmp_path / "plan.json"
+    path.write_text(replace(plan, layers=[replace(plan.layers[2], size=1)]).to_json())
+    stderr = gone() if kind == "gone" else os.open(kind, os.O_WRONLY)
+    command = [sys.executable, "-I", "-B", BUILDERS, "stream", path]
+    process = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=stderr)
+    os.close(stderr)
+    assert process.returncode == 1
+
+
 @pytest.fixture(scope="module")
 def latin_1(tmp_path_factory):
     """Variables of a locale that is not UTF-8."""
