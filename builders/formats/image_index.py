@@ -15,6 +15,8 @@ from builders.image.platform import Platform
 _VARIANTS: Final = (None, "v8", "v7", "v6", "v5")
 """The order in which skopeo prefers variants of an architecture when none is asked for."""
 _UNKNOWN: Final = "unknown"
+_SHOWN: Final = 30
+"""Platforms that a message names. Debian's images are for ten."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,13 @@ def choose_platform(entries: Sequence[IndexEntry], wanted: Platform) -> IndexEnt
     preferred = [(entry, variant) for entry, variant in fitting if variant in _VARIANTS]
     ordered = sorted(preferred, key=lambda pair: _VARIANTS.index(pair[1])) or fitting
     return ordered[0][0] if ordered else None
+
+
+def describe_platforms(entries: Sequence[IndexEntry]) -> str:
+    """Return which platforms `entries` are for, in words."""
+    found = list(dict.fromkeys(str(entry.platform) for entry in entries if entry.platform))
+    more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    return ", ".join([*found[:_SHOWN], *more]) or "none"
 
 
 def _entry(entry: JsonValue) -> IndexEntry | None:
