@@ -15,6 +15,8 @@ from builders.console.terminal import tell, visible
 
 _beginning = ""
 
+_LONGEST: Final = 4000
+"""Characters of a message. Names that others chose have any number."""
 _ROOM: Final = "make room on that disk, and try again"
 _MEMORY: Final = "give it more memory, or fewer cores to use"
 _REMEDIES: Final = {
@@ -62,12 +64,19 @@ class UserError(Exception):
 
 def print_error(error: UserError) -> None:
     """Print the one line of an error to stderr."""
-    tell(f"error: {visible(f'{_beginning}{error}')}")
+    tell(f"error: {_shortened(visible(f'{_beginning}{error}'))}")
 
 
 def warn(message: str) -> None:
     """Print one line of warning to stderr."""
-    tell(f"warning: {visible(f'{_beginning}{message}')}")
+    tell(f"warning: {_shortened(visible(f'{_beginning}{message}'))}")
+
+
+def _shortened(line: str) -> str:
+    """Return a line of at most `_LONGEST` characters: the end, too, says what to do."""
+    if len(line) <= _LONGEST:
+        return line
+    return f"{line[: _LONGEST // 2]}…{line[-_LONGEST // 2 :]}"
 
 
 def die(message: str, *, hint: str) -> NoReturn:

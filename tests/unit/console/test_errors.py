@@ -50,6 +50,14 @@ def test_control_characters_are_seen_and_control_nothing(begin, capsys):
     )
 
 
+def test_a_name_without_end_fills_no_terminal(begin, capsys):
+    print_error(UserError(f"{'n' * 70_000} is no name", hint="give it another"))
+    said = capsys.readouterr().err
+    assert len(said) < 4100
+    assert said.startswith("error: nnn")
+    assert said.endswith("nnn is no name; give it another\n")
+
+
 @pytest.mark.parametrize("moving", [False, True])
 def test_control_characters_of_progress_are_seen_too(moving):
     stream = io.StringIO()
