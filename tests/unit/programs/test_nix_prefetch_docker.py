@@ -46,8 +46,8 @@ def prefetch(tmp_path):
             program.chmod(0o755)
         directory = tmp_path / temporary
         directory.mkdir(exist_ok=True)
-        command = [sys.executable, "-I", "-B", BUILDERS, "nix_prefetch_docker"]
-        settings = [skopeo, "certificates", nix_store]
+        command = [sys.executable, "-I", "-B", str(BUILDERS), "nix_prefetch_docker"]
+        settings = [str(skopeo), "certificates", str(nix_store)]
         return subprocess.run(
             [*command, *settings, "--json", "--image-name", "app"],
             capture_output=True,
