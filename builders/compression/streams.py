@@ -38,8 +38,8 @@ _INPUT: Final = 1 << 17
 _ROOM: Final = "make room for it in the build directory"
 _SIZE_MAX: Final = 1 << 40
 """Bytes that a stream may be decompressed to: a few megabytes can stand for any number."""
-_XZ_MEMORY: Final = 1 << 30
-"""xz -9 asks for 64 MiB; a damaged header may ask for 4 GiB."""
+_XZ_MEMORY: Final = 1 << 28
+"""xz -9 asks for 64 MiB; a damaged header may ask for 4 GiB, and each core may read a layer."""
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"
 _BZIP2_BLOCKS: Final = (b"1AY&SY", b"\x17rE8P\x90")

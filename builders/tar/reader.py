@@ -249,7 +249,8 @@ class Scan:
             records = ()
         name = dict(records).get(_SPARSE_NAME)
         if name is not None:
-            member = member._replace(name=normalise(name.decode("utf-8", "surrogateescape")))
+            text = self._text(_SPARSE_NAME, name, _NAME_LIMIT)
+            member = member._replace(name=normalise(text))
         try:
             size, extents = read_map(header, records, member.size, self._tape)
         except SparseMapError as error:

@@ -185,6 +185,12 @@ def test_records_that_make_no_map_are_refused(refused, records, reason):
     refused(pax_form(b"8 bytes!", records), reason)
 
 
+def test_the_name_of_a_sparse_file_has_a_limit():
+    records = {"map": "2,8", "size": "20", "name": "n" * 70_000}
+    with pytest.raises(UserError, match="has a GNU.sparse.name of 70000 bytes, more than 65536"):
+        read(pax_form(b"8 bytes!", records))
+
+
 def test_a_record_of_a_name_that_is_not_utf8_is_no_part_of_the_map():
     record = pax_record(b"GNU.sparse.\xff", b"x")
     header = extended_header(len(record)) + record + bytes(-len(record) % 512)
