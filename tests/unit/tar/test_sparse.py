@@ -187,7 +187,7 @@ def test_records_that_make_no_map_are_refused(refused, records, reason):
 
 def test_the_name_of_a_sparse_file_has_a_limit():
     records = {"map": "2,8", "size": "20", "name": "n" * 70_000}
-    with pytest.raises(UserError, match="has a GNU.sparse.name of 70000 bytes, more than 65536"):
+    with pytest.raises(UserError, match=r"has a GNU\.sparse\.name of 70000 bytes, more"):
         read(pax_form(b"8 bytes!", records))
 
 
