@@ -4,6 +4,7 @@ Failures that a user can cause end here, as one line on stderr and exit code 1.
 """
 
 import importlib
+import io
 import os
 import sys
 from typing import Final
@@ -47,6 +48,9 @@ def main() -> int:
             os.dup2(null, 2)
             os.close(null)
         sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115
+    unseen = io.StringIO()
+    if sys.stdout is None:
+        sys.stdout = unseen
     name, *arguments = sys.argv[1:] or [""]
     if name not in COMMANDS:
         print_error(
@@ -57,6 +61,8 @@ def main() -> int:
     try:
         command.main(arguments)
         _finish_output()
+        if unseen.getvalue():
+            raise UserError("standard output is closed", hint="let it go somewhere")
     except KeyboardInterrupt:
         return 130
     except Exception as error:
@@ -64,18 +70,19 @@ def main() -> int:
         if found is None:
             raise
         print_error(found)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            discard(sys.stdout)
         return 1
     return 0
 
 
 def _finish_output() -> None:
     """Write out what stdout holds back; raise `UserError` where nobody takes it."""
-    if sys.stdout is None or not takes_output(1):
-        return
     try:
         sys.stdout.flush()
     except OSError as error:
-        discard(sys.stdout)
         raise UserError(
             f"can't write to standard output: {error.strerror}",
             hint="see to the place that it goes to",

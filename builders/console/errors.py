@@ -27,6 +27,7 @@ _REMEDIES: Final = {
     errno.ENFILE: "raise the system's limit of open files (fs.file-max)",
     errno.ENOMEM: _MEMORY,
     errno.EIO: "check the disk",
+    errno.EPIPE: "see why the program that reads the output ended",
     errno.EROFS: "see to the file system, which can't be written to",
 }
 """What is wrong with the machine and not with a file, and what to do about it."""
