@@ -90,14 +90,15 @@ def test_where_stdout_takes_nothing_the_command_fails_in_one_line(tmp_path, kind
     options = ("--layering", SIZE, "--store-layers", "3")
     reader, writer = os.pipe()
     os.close(reader)
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "builders"), "layers", str(path), *options],
-            stdout={"full": full, "gone": writer, "closed": None}[kind],
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=(lambda: os.close(1)) if kind == "closed" else None,
-        )
+    full = os.open("/dev/full", os.O_WRONLY)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "builders"), "layers", str(path), *options],
+        stdout=writer if kind == "gone" else full,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=(lambda: os.close(1)) if kind == "closed" else None,
+    )
+    os.close(full)
     os.close(writer)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
