@@ -159,40 +159,39 @@ def test_an_exported_image(build, tmp_path, compression):
     one_line(done, "can't write ", "File too large; ")
 
 
-def test_open_files(build, tmp_path):
-    paths = []
-    for number in range(30):
-        paths.append(str(tmp_path / f"{number:032}-p"))
-        os.mkdir(paths[-1])
-        with open(f"{paths[-1]}/file", "wb") as file:
-            file.write(LARGE)
+@pytest.fixture
+def plan_store(build, tmp_path):
+    """Plan the layer of store paths with a file each, of which `sizes` are the bytes."""
     (tmp_path / "custom").mkdir()
     (tmp_path / "custom/layer.tar").write_bytes(b"")
     (tmp_path / "custom/checksum").write_text("0" * 64)
-    graph = [{"path": path, "narSize": 1, "narHash": "", "references": []} for path in paths]
-    arguments = {
-        "base": None,
-        "mtime": "1970-01-01T00:00:01Z",
-        "uid": 0,
-        "gid": 0,
-        "uname": "root",
-        "gname": "root",
-        "max_layers": 3,
-        "layering": "popularity",
-        "layering_pipeline": None,
-        "debug": False,
-        "store_dir": str(tmp_path),
-        "exclude": [],
-        "date": "date",
-        "customisation_layer": str(tmp_path / "custom"),
-        "closure": graph,
-    }
-    whole = build("store_layers", {}, **arguments)
-    assert whole.returncode == 0, whole.stderr
-    expected = (tmp_path / "out").read_bytes()
-    # Few are enough, since those that wait for the hash can be read at once, too.
-    assert build("store_layers", {resource.RLIMIT_NOFILE: 16}, **arguments).returncode == 0
-    assert (tmp_path / "out").read_bytes() == expected
+    names = {"uname": "root", "gname": "root", "store_dir": str(tmp_path), "date": "date"}
+    layering = {"max_layers": 3, "layering": "popularity", "layering_pipeline": None}
+    facts = {"base": None, "mtime": "1970-01-01T00:00:01Z", "uid": 0, "gid": 0, "exclude": []}
+    given = {**names, **layering, **facts, "customisation_layer": str(tmp_path / "custom")}
+
+    def plan(limits, sizes):
+        paths = [tmp_path / f"{number:032}-p" for number in range(len(sizes))]
+        for path, size in zip(paths, sizes, strict=True):
+            path.mkdir(exist_ok=True)
+            (path / "file").touch()
+            os.truncate(path / "file", size)
+        graph = [{"path": str(p), "narSize": 1, "narHash": "", "references": []} for p in paths]
+        done = build("store_layers", limits, debug=False, closure=graph, **given)
+        assert done.returncode == 0, done.stderr
+        return (tmp_path / "out").read_bytes()
+
+    return plan
+
+
+def test_few_open_files_are_enough_for_many_that_wait_for_the_hash(plan_store):
+    sizes = [4 * LIMIT] * 30
+    assert plan_store({resource.RLIMIT_NOFILE: 16}, sizes) == plan_store({}, sizes)
+
+
+def test_a_large_file_takes_little_memory(plan_store):
+    sizes = [1 << 30]
+    assert plan_store({resource.RLIMIT_AS: 200 << 20}, sizes) == plan_store({}, sizes)
 
 
 def test_memory(build, tmp_path):
