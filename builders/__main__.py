@@ -4,6 +4,7 @@ Failures that a user can cause end here, as one line on stderr and exit code 1.
 """
 
 import importlib
+import io
 import os
 import sys
 from typing import Final
@@ -11,8 +12,8 @@ from typing import Final
 # A directory given to the interpreter becomes sys.path[0]; the package is one level up.
 sys.path[0] = os.path.dirname(os.path.abspath(os.path.dirname(__file__)))
 
-from builders.console.errors import UserError, print_error  # noqa: E402
-from builders.console.terminal import takes_output  # noqa: E402
+from builders.console.errors import UserError, explained, print_error  # noqa: E402
+from builders.console.terminal import discard, takes_output  # noqa: E402
 
 COMMANDS: Final = {
     # What runs in the sandbox of a derivation. nix/build.nix gives the name.
@@ -48,6 +49,9 @@ def main() -> int:
             os.dup2(null, 2)
             os.close(null)
         sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115
+    unseen = io.StringIO()
+    if sys.stdout is None:
+        sys.stdout = unseen
     name, *arguments = sys.argv[1:] or [""]
     if name not in COMMANDS:
         print_error(
@@ -57,13 +61,44 @@ def main() -> int:
     command = importlib.import_module(COMMANDS[name])
     try:
         command.main(arguments)
-    except UserError as error:
-        print_error(error)
-        return 1
+        _finish_output()
+        if unseen.getvalue():
+            raise UserError("standard output is closed", hint="let it go somewhere")
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        found = explained(error)
+        if found is None:
+            raise
+        print_error(found)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            discard(sys.stdout)
+        return 1
     return 0
 
 
+def _finish_output() -> None:
+    """Write out what stdout holds back; raise `UserError` where nobody takes it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise UserError(
+            f"can't write to standard output: {error.strerror}",
+            hint="see to the place that it goes to",
+        ) from None
+
+
+def _leave_locale() -> None:
+    """Begin again where Python takes names of files for what the user's locale says.
+
+    Derivations and scripts say so at once, but people run this file, too.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]])
+
+
 if __name__ == "__main__":
+    _leave_locale()
     sys.exit(main())

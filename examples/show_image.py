@@ -183,6 +183,13 @@ def table(image: Image) -> Iterator[str]:
                 yield f"{key}: {' '.join(container[key])}"
 
 
+def visible(text: str) -> str:
+    """Return `text` with control characters spelled out: an image may hold any."""
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )
+
+
 def main() -> int:
     """Show the image that the command line names."""
     if len(sys.argv) != 2:
@@ -192,12 +199,15 @@ def main() -> int:
         with open_image(sys.argv[1]) as stream:
             image = read_image(stream)
         for line in table(image):
-            print(line)
+            print(visible(line))
     except ImageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 1
     except (tarfile.TarError, EOFError, OSError) as error:
-        print(f"error: {sys.argv[1]} can't be read as an image: {error}", file=sys.stderr)
+        print(
+            f"error: {sys.argv[1]} can't be read as an image: {visible(str(error))}",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

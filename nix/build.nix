@@ -47,6 +47,9 @@ let
         args = [
           "-I"
           "-B"
+          # Names of files are bytes, and UTF-8, whatever the locale says.
+          "-X"
+          "utf8"
           "${library}/builders"
           builder
         ];

@@ -1,13 +1,14 @@
 """Compressing what another process produces, while it does."""
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from typing import BinaryIO, NoReturn
 
 from builders.compression.compress import compress
-from builders.console.errors import UserError, print_error
+from builders.console.errors import explained, print_error
 
 
 def compress_output(
@@ -34,8 +35,14 @@ def compress_output(
         os.close(reader)
         _produce_and_exit(produce, writer)
     os.close(writer)
-    with os.fdopen(reader, "rb", buffering=0) as source:
-        compress(source, target, compressor=compressor, level=level, threads=threads)
+    try:
+        with os.fdopen(reader, "rb", buffering=0) as source:
+            compress(source, target, compressor=compressor, level=level, threads=threads)
+    except BaseException:
+        # Else it would complain that nobody reads, before it is said why.
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
     status = os.waitpid(child, 0)[1]
     if status:
         # The child has said why.
@@ -47,9 +54,11 @@ def _produce_and_exit(produce: Callable[[int], None], output: int) -> NoReturn:
     try:
         produce(output)
         status = 0
-    except UserError as error:
-        print_error(error)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        found = explained(error)
+        if found:
+            print_error(found)
+        else:
+            traceback.print_exc()
     finally:
         os._exit(status)

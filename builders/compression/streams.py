@@ -6,6 +6,7 @@ Sources: RFC 1952 (gzip), RFC 8878 (zstd), "The .xz File Format" 1.2.1.
 """
 
 import bz2
+import errno
 import lzma
 import os
 import queue
@@ -18,7 +19,7 @@ from typing import BinaryIO, Final, NoReturn, Protocol, cast
 import zstandard
 from isal import igzip_lib
 
-from builders.console.errors import UserError, die
+from builders.console.errors import UserError, die, remedy
 
 NONE: Final = "none"
 GZIP: Final = "gz"
@@ -34,8 +35,11 @@ CHUNK: Final = 1 << 20
 
 _PIECES_AHEAD: Final = 8
 _INPUT: Final = 1 << 17
-_XZ_MEMORY: Final = 1 << 30
-"""xz -9 asks for 64 MiB; a damaged header may ask for 4 GiB."""
+_ROOM: Final = "make room for it in the build directory"
+_SIZE_MAX: Final = 1 << 40
+"""Bytes that a stream may be decompressed to: a few megabytes can stand for any number."""
+_XZ_MEMORY: Final = 1 << 28
+"""xz -9 asks for 64 MiB; a damaged header may ask for 4 GiB, and each core may read a layer."""
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"
 _BZIP2_BLOCKS: Final = (b"1AY&SY", b"\x17rE8P\x90")
@@ -232,7 +236,7 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
     except OSError as error:
         die(
             f"can't write the decompressed file {file.name}: {error.strerror}",
-            hint="make room for it in the build directory",
+            hint=_ROOM if error.errno == errno.ENOSPC else remedy(error, otherwise=_ROOM),
         )
 
 
@@ -248,6 +252,7 @@ class Decompressed:
         self.error: UserError | None = None
         self._what = what
         self._compression = compression
+        self._size = 0
         self._content = Chunks(_DECODERS[compression](source))
 
     def read(self, size: int, /) -> bytes:
@@ -255,7 +260,7 @@ class Decompressed:
         if self.error:
             raise self.error
         try:
-            return self._content.read(size)
+            data = self._content.read(size)
         except EOFError:
             self._fail("is cut off: its {} data end early")
         except _TrailingError:
@@ -264,6 +269,10 @@ class Decompressed:
             # The text of zstd's errors has a prefix about calls.
             reason = str(error).rpartition(": ")[2]
             self._fail(f"is damaged: its {{}} data can't be decompressed ({reason})")
+        self._size += len(data)
+        if self._size > _SIZE_MAX:
+            self._fail(f"has {{}} data that make more than {_SIZE_MAX} bytes")
+        return data
 
     def _fail(self, message: str) -> NoReturn:
         self.error = UserError(
@@ -294,7 +303,7 @@ def open_file(path: str, *, what: str) -> Iterator[tuple[int, int]]:
     except OSError as error:
         die(
             f"can't read {what}: {error.strerror}",
-            hint="check the path, and make the file readable",
+            hint=remedy(error, otherwise="check the path, and make the file readable"),
         )
     try:
         status = os.fstat(fd)

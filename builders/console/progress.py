@@ -4,6 +4,8 @@ import sys
 import time
 from typing import Final, TextIO
 
+from builders.console.terminal import tell, visible
+
 _INTERVAL: Final = 0.1
 """Seconds between two updates of the line: often enough to see it move."""
 
@@ -26,7 +28,7 @@ class Progress:
     def log(self, line: str) -> None:
         """Print `line`, where no terminal shows the moving line instead."""
         if not self._terminal:
-            print(line, file=self._stream, flush=True)
+            tell(visible(line), stream=self._stream)
 
     def layer(self, line: str) -> None:
         """Begin the next layer, which `line` describes."""
@@ -56,15 +58,15 @@ class Progress:
             elapsed = time.monotonic() - self._start
             rate = f", {size(written / elapsed)}/s" if elapsed > _INTERVAL else ""
             self._show(f"{self._layers} layers, {size(written)} in {elapsed:.1f} s{rate}")
-            print(file=self._stream, flush=True)
+            tell("", stream=self._stream)
 
     def abandon(self) -> None:
         """Leave the moving line as it is, so that an error begins on a line of its own."""
         if self._terminal and self._shown:
-            print(file=self._stream, flush=True)
+            tell("", stream=self._stream)
 
     def _show(self, text: str) -> None:
-        print(f"\r\x1b[K{text}", end="", file=self._stream, flush=True)
+        tell(f"\r\x1b[K{text}", end="", stream=self._stream)
 
 
 def size(count: float) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 from builders.derivations import arguments
 from builders.derivations.script_arguments import (
+    PYTHON_OPTIONS,
     ScriptArguments,
     check_engine_files,
     database_loader,
@@ -108,7 +109,7 @@ def main(argv: list[str]) -> None:
         enter_fakeroot(
             given.fakeroot,
             given.fakeroot_path,
-            [given.python, "-I", "-B", given.library, "customisation_layer", _SESSION],
+            [given.python, *PYTHON_OPTIONS, given.library, "customisation_layer", _SESSION],
         )
     else:
         write_customisation(build.out, root, given, owner=Owner(0, 0))

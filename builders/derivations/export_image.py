@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from builders.console.errors import writing
 from builders.derivations import arguments
 from builders.derivations.base_image import from_image_choice
 from builders.formats.base_image import read_base_image
@@ -48,6 +49,7 @@ def main(_: list[str]) -> None:
     )
     with (
         open_layers(image.layers, directory=build.top, what=what) as layers,
+        writing(build.out),
         open(build.out, "wb", buffering=0) as file,
     ):
         sink = FileSink(file.fileno())

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from builders.console.errors import warn
+from builders.console.errors import warn, writing
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase, PlannedLayers
 from builders.formats.base_image import inherited_env
@@ -83,9 +83,9 @@ def main(_: list[str]) -> None:
             f"config names {path}, which is not in the image; let config refer to the package "
             "itself, and not to a string whose context was discarded, or add it to the image"
         )
-    with open(build.out, "w", encoding="utf-8") as file:
+    with writing(build.out), open(build.out, "w", encoding="utf-8") as file:
         file.write(plan.to_json())
-    with open(graph, "w", encoding="utf-8") as file:
+    with writing(graph), open(graph, "w", encoding="utf-8") as file:
         file.write(graph_to_json(own.graph, plan.layers, exclude=own.exclude))
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from builders.compression.produce import compress_output
 from builders.compression.streams import GZIP, NONE, ZSTD
+from builders.console.errors import writing
 from builders.derivations import arguments
 from builders.formats.base_image import read_images
 from builders.formats.merging import Source, write_merged
@@ -48,7 +49,7 @@ def main(_: list[str]) -> None:
         write_merged(sink, sources, mtime=MTIME)
         sink.flush()
 
-    with open(build.out, "wb") as target:
+    with writing(build.out), open(build.out, "wb") as target:
         compress_output(
             produce,
             target,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.closure.graph import Graph, graph_to_nodes, read_graph
+from builders.console.errors import writing
 from builders.image.layer_kinds import BaseLayer, Layer, layer_from_json
 
 
@@ -66,7 +67,7 @@ class PlannedLayers:
 
 
 def _write(path: str, data: Mapping[str, Any]) -> None:
-    with open(path, "w", encoding="utf-8") as file:
+    with writing(path), open(path, "w", encoding="utf-8") as file:
         json.dump(data, file, indent=2)
         file.write("\n")
 

@@ -29,7 +29,8 @@ def main(_: list[str]) -> None:
     path = os.path.join(directory, given.program)
     with open(path, "w", encoding="utf-8") as file:
         file.write(
-            f"#!{given.python} -IB\n"
+            # One word: the kernel passes on no more.
+            f"#!{given.python} -IBXutf8\n"
             "import runpy\n"
             "import sys\n"
             "\n"

@@ -2,14 +2,14 @@
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import die, warn
+from builders.console.terminal import Shown
 from builders.derivations import arguments
-from builders.formats.image_index import read_index
+from builders.formats.image_index import describe_platforms, read_index
 from builders.registry.failures import Problem, RegistryError, describe
 from builders.registry.hashes import hash_file
 from builders.registry.names import RemoteImage
@@ -71,7 +71,7 @@ def main(_: list[str]) -> None:
         directory=build.top,
         tls_verify=given.tls_verify,
         # Nix gives builders a terminal, but shows and keeps their output as lines.
-        output=sys.stderr.buffer,
+        output=Shown(),
     )
     try:
         skopeo.copy(
@@ -120,10 +120,9 @@ def refuse_platform(skopeo: Skopeo, image: RemoteImage, *, platform: str) -> Non
         )
     except RegistryError as error:
         die(describe(error, image), hint=PULL_HINTS[error.problem])
-    found = ", ".join(str(entry.platform) for entry in entries if entry.platform) or "none"
     die(
         f"the registry {image.registry} has no image for {platform} under {image}",
-        hint=f"set os and arch to one of those it has: {found}",
+        hint=f"set os and arch to one of those it has: {describe_platforms(entries)}",
     )
 
 

@@ -3,13 +3,16 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from builders.closure.graph import Graph, read_graph
 from builders.console.errors import warn
 from builders.derivations.arguments import Build
 from builders.rootfs.engine_files import copy_engine_files, escaping
 from builders.rootfs.nix_database import DatabaseLoader
+
+PYTHON_OPTIONS: Final = ("-I", "-B", "-X", "utf8")
+"""With which the package is run: nothing of the user's is loaded, and the locale has no say."""
 
 
 @dataclass(frozen=True, kw_only=True)

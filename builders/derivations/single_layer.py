@@ -12,6 +12,7 @@ from typing import Final
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase
 from builders.derivations.script_arguments import (
+    PYTHON_OPTIONS,
     ScriptArguments,
     check_engine_files,
     database_loader,
@@ -94,7 +95,7 @@ def main(argv: list[str]) -> None:
         enter_fakeroot(
             given.fakeroot,
             given.fakeroot_path,
-            [given.python, "-I", "-B", given.library, "single_layer", _SESSION],
+            [given.python, *PYTHON_OPTIONS, given.library, "single_layer", _SESSION],
         )
         return
     root = os.path.join(build.top, "root")

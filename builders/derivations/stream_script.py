@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 
 from builders.derivations import arguments
+from builders.derivations.script_arguments import PYTHON_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def main(_: list[str]) -> None:
     """Write the script to the output."""
     build = arguments.load()
     given = build.arguments(Arguments)
-    command = shlex.join([given.python, "-I", "-B", given.library, "stream", given.plan])
+    command = shlex.join([given.python, *PYTHON_OPTIONS, given.library, "stream", given.plan])
     with open(build.out, "w", encoding="utf-8") as file:
         file.write(
             f'#!{given.shell}\nLONGSHORE_PROGRAM={shlex.quote(given.program)} exec {command} "$@"\n'

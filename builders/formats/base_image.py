@@ -33,6 +33,10 @@ from builders.tar.tape import REMAKE
 
 _CONFIG_BY_DIGEST: Final = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")
 _BLOB: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})")
+_LAYERS_MAX: Final = 1000
+"""Docker takes 125 layers, and the kernel's overlay file system 500."""
+_MENTIONS_MAX: Final = 1 << 17
+"""Layers of all images of an archive, each as often as an image has it."""
 _ROOT_DIRECTORIES: Final = frozenset(
     ("bin", "boot", "dev", "etc", "home", "lib", "nix", "proc", "root", "sbin", "usr", "var")
 )
@@ -110,6 +114,11 @@ def read_images(
             images = oci_images(archive, architecture=architecture)
         else:
             raise _no_image(archive)
+        if sum(len(image.layers) for image in images) > _MENTIONS_MAX:
+            die(
+                f"{what}: its images name more than {_MENTIONS_MAX} layers in all",
+                hint="save fewer images into one archive",
+            )
         return tuple(_read_image(archive, image) for image in images)
 
 
@@ -163,6 +172,12 @@ def _layers_of(
             f"of {image.config} has {len(claims)}",
             hint=RESAVE,
         )
+    if len(claims) > _LAYERS_MAX:
+        die(
+            f"{archive.what}: {image.source} names {len(claims)} layers, and no engine takes "
+            f"more than {_LAYERS_MAX}",
+            hint=RESAVE,
+        )
     members = [
         find_file(archive, name, wanted=f"{image.source} names layer {name}")
         for name in image.layers
@@ -171,7 +186,7 @@ def _layers_of(
     names: dict[int, str] = {}
     layers = []
     digests = archive.digests(members)
-    history = _history(config, claims)
+    history = _history(config, claims, where)
     for name, member, claim, digest, entry in zip(
         image.layers, members, claims, digests, history, strict=True
     ):
@@ -212,12 +227,15 @@ def _layers_of(
     return tuple(layers)
 
 
-def _history(config: Mapping[str, Any], digests: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+def _history(
+    config: Mapping[str, Any], digests: Sequence[str], where: str
+) -> Sequence[Mapping[str, Any]]:
     """Return one history entry a layer: the configuration's own, where they match the layers."""
+    entries = JsonValue(config, where, hint=RESAVE)["history"].or_else([]).elements()
     history = [
-        entry
-        for entry in config.get("history") or ()
-        if isinstance(entry, dict) and not entry.get("empty_layer")
+        entry.properties()
+        for entry in entries
+        if isinstance(entry.value, dict) and not entry["empty_layer"].value
     ]
     if len(history) == len(digests):
         return history

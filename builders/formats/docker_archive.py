@@ -7,13 +7,19 @@ by their digests: `HEX/layer.tar` and `HEX.json`. Source: Docker image specifica
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import die
 from builders.formats.documents import read_document
-from builders.formats.image_archive import MANIFEST, RESAVE, ImageArchive
+from builders.formats.image_archive import (
+    DESCRIBING,
+    IMAGES_MAX,
+    MANIFEST,
+    RESAVE,
+    ImageArchive,
+)
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import Choice, NamedImage, familiar
 from builders.image.layer_kinds import BaseLayer, Layer
@@ -30,6 +36,8 @@ def docker_images(archive: ImageArchive) -> list[NamedImage]:
     entries = JsonValue(document, f"{archive.what}: {MANIFEST}", hint=RESAVE).elements()
     if not entries:
         die(f"{archive.what}: {MANIFEST} names no image", hint=RESAVE)
+    if len(entries) > IMAGES_MAX:
+        die(f"{archive.what}: {MANIFEST} names more than {IMAGES_MAX} images", hint=RESAVE)
     return [
         NamedImage(
             source=MANIFEST,
@@ -61,9 +69,36 @@ def layer_name(diff_id: str) -> str:
     return f"{diff_id.removeprefix('sha256:')}/layer.tar"
 
 
-def member_name(layer: Layer) -> str:
-    """Return what `layer` is called: a base image's layer keeps its name."""
-    return layer.name if isinstance(layer, BaseLayer) else layer_name(layer.blob.digest)
+def member_names(layers: Sequence[Layer], *, config: str) -> list[str]:
+    """Return what each of `layers` is called in an archive beside the configuration `config`.
+
+    A base image's layer keeps its name, so that images on it stay what they are, unless that could
+    be taken for another member: it is the name of one, lies below one, or another lies below it.
+    Whoever makes a base image chooses its names, and can know ours.
+    """
+    ours = {layer_name(layer.blob.digest) for layer in layers} | {config, *DESCRIBING}
+    theirs: dict[str, set[str]] = {}
+    for layer in layers:
+        if isinstance(layer, BaseLayer):
+            theirs.setdefault(layer.name, set()).add(layer.blob.digest)
+    files = ours | theirs.keys()
+    directories = {directory for name in files for directory in _parents(name)}
+
+    def name(layer: Layer) -> str:
+        own = layer_name(layer.blob.digest)
+        if not isinstance(layer, BaseLayer) or layer.name == own:
+            return own
+        is_free = layer.name not in ours | directories and files.isdisjoint(_parents(layer.name))
+        return layer.name if is_free and len(theirs[layer.name]) == 1 else own
+
+    return list(map(name, layers))
+
+
+def _parents(name: str) -> Iterator[str]:
+    """Yield the directories that the member `name` lies in."""
+    at = 0
+    while (at := name.find("/", at + 1)) != -1:
+        yield name[:at]
 
 
 @dataclass(frozen=True)
@@ -103,9 +138,9 @@ class DockerArchiveWriter:
             content,
         )
 
-    def add_layer(self, layer: Layer, content: Callable[[], object]) -> None:
+    def add_layer(self, name: str, layer: Layer, content: Callable[[], object]) -> None:
         """Write a layer, which `content` writes; one of a base image with its own header."""
-        name, size = member_name(layer), layer.blob.size
+        size = layer.blob.size
         if not isinstance(layer, BaseLayer):
             self.add(name, size, content)
             return

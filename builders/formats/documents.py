@@ -1,14 +1,19 @@
 """The JSON documents of an image archive, taken apart with every shape checked."""
 
-import json
 import posixpath
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from builders.console.errors import UserError, die
 from builders.formats.image_archive import DOCUMENT_LIMIT, RESAVE, ImageArchive
+from builders.formats.json_values import parse_json
 from builders.tar.header import HARD_LINK, SPARSE, SYMLINK
 from builders.tar.member import Member, normalise
 from builders.tar.tape import REMAKE
+
+_READ_LIMIT: Final = 1 << 28
+"""Bytes of all JSON documents that are read of an archive. Many images may share one."""
+_LINKS_MAX: Final = 40
+"""Links on the way to a file of an archive: as many as Linux follows."""
 
 
 def read_document(archive: ImageArchive, name: str, *, wanted: str) -> tuple[Any, bytes]:
@@ -20,15 +25,18 @@ def read_document(archive: ImageArchive, name: str, *, wanted: str) -> tuple[Any
             f"{DOCUMENT_LIMIT} that are read of a JSON document",
             hint=RESAVE,
         )
+    archive.documents_read += member.size
+    if archive.documents_read > _READ_LIMIT:
+        die(
+            f"{archive.what}: its JSON documents, each as often as others name it, have more than "
+            f"{_READ_LIMIT} bytes",
+            hint=RESAVE,
+        )
     data = archive.content(member)
     try:
         if data is None:
             raise ValueError("it does not start like it")
-        return json.loads(data), data
-    except json.JSONDecodeError as error:
-        reason = f"line {error.lineno} column {error.colno}: {error.msg}"
-    except RecursionError:
-        reason = "nested too deeply"
+        return parse_json(data), data
     except ValueError as error:
         reason = str(error)
     raise UserError(f"{archive.what}: {name} is not JSON ({reason})", hint=RESAVE)
@@ -45,6 +53,8 @@ def find_file(archive: ImageArchive, name: str, *, wanted: str) -> Member:
     seen: set[str] = set()
     while current not in seen:
         seen.add(current)
+        if len(seen) > _LINKS_MAX + 1:
+            die(f"{archive.what}: {wanted}, more than {_LINKS_MAX} links away", hint=RESAVE)
         member = archive.members.get(current)
         if member is None:
             via = f", a link to {current}" if len(seen) > 1 else ""

@@ -34,10 +34,14 @@ DESCRIBING: Final = (MANIFEST, INDEX, OCI_LAYOUT, "repositories")
 
 DOCUMENT_LIMIT: Final = 8 << 20
 """Bytes that are read of a JSON document."""
+IMAGES_MAX: Final = 1 << 14
+"""Images that an archive names, and entries of all its indexes."""
 RESAVE: Final = "make the archive again with 'docker save'"
 
 _DOCUMENTS_LIMIT: Final = 64 << 20
 _MEMBERS_LIMIT: Final = 1 << 18
+_TEXTS_LIMIT: Final = 1 << 26
+"""Characters of the names, link targets and owners of all members; they are held in memory."""
 
 _FOREIGN: Final = (
     (b"#!", "a script", "where it is a stream script, run it and give the tarball it writes"),
@@ -69,6 +73,8 @@ class ImageArchive(Protocol):
     members: dict[str, Member]
     has_end: bool
     length: int
+    documents_read: int
+    """Bytes of the JSON documents that were read, each as often as it was."""
 
     def content(self, member: Member) -> bytes | None:
         """Return the content of a JSON document, None where it is none for sure."""
@@ -114,6 +120,7 @@ class _PlainArchive:
         self.what = what
         self.path = path
         self.length = size
+        self.documents_read = 0
         self.members: dict[str, Member] = {}
         self._fd = fd
         self._jobs = jobs
@@ -121,8 +128,9 @@ class _PlainArchive:
         first = FileRange(fd, 0, size, what=what).read(BLOCK)
         _refuse_foreign(first, what=what)
         scan = Scan(Tape(FileRange(fd, 0, size, what=what), what=what))
+        members = _Members(self.members, what=what)
         for member in scan:
-            _add(self.members, member, what=what)
+            members.add(member)
         self.has_end = scan.has_end
 
     def content(self, member: Member) -> bytes | None:
@@ -161,6 +169,7 @@ class _CompressedArchive:
         self.what = what
         self.path = path
         self.compression = compression
+        self.documents_read = 0
         self.members: dict[str, Member] = {}
         self._documents: dict[int, bytes] = {}
         self._documents_size = 0
@@ -169,9 +178,10 @@ class _CompressedArchive:
         _refuse_foreign(peekable.peek(BLOCK), what=what)
         tape = Tape(peekable, what=what)
         scan = Scan(tape)
+        members = _Members(self.members, what=what)
         for member in scan:
             self._forget(member.name)
-            _add(self.members, member, what=what)
+            members.add(member)
             if member.is_file:
                 self._take(member, Section(tape, member.size))
         self.has_end = scan.has_end
@@ -228,14 +238,30 @@ class _CompressedArchive:
             return error
 
 
-def _add(members: dict[str, Member], member: Member, *, what: str) -> None:
-    # The last one of a name wins, as it would where the archive is unpacked.
-    members[member.name] = member
-    if len(members) > _MEMBERS_LIMIT:
-        die(
-            f"{what} holds more than {_MEMBERS_LIMIT} files: it is a file system, not an image",
-            hint=RESAVE,
-        )
+class _Members:
+    """Adds the members of an archive to `known`, as far as they find room in memory."""
+
+    def __init__(self, known: dict[str, Member], *, what: str) -> None:
+        self._known = known
+        self._what = what
+        self._texts = 0
+
+    def add(self, member: Member) -> None:
+        # The last one of a name wins, as it would where the archive is unpacked.
+        self._known[member.name] = member._replace(xattrs=(), extents=())
+        if len(self._known) > _MEMBERS_LIMIT:
+            die(
+                f"{self._what} holds more than {_MEMBERS_LIMIT} files: it is a file system, not an "
+                "image",
+                hint=RESAVE,
+            )
+        texts = (member.name, member.linkname, member.uname, member.gname)
+        self._texts += sum(map(len, texts))
+        if self._texts > _TEXTS_LIMIT:
+            die(
+                f"{self._what}: the names in it have more than {_TEXTS_LIMIT} characters",
+                hint=RESAVE,
+            )
 
 
 def _refuse_foreign(first: bytes, *, what: str) -> None:

@@ -1,6 +1,7 @@
 """Writing the image of a plan to a file, compressed."""
 
 from builders.compression.produce import compress_output
+from builders.console.errors import writing
 from builders.formats.image_stream import stream_image
 from builders.image.plan import Plan
 from builders.tar.sinks import LEAVE_ALONE
@@ -27,5 +28,5 @@ def write_image_file(
         # Nix gives builders a terminal, but shows and keeps their output as lines.
         stream_image(plan, output, repo_tag=repo_tag, jobs=jobs, moving=False, hint=hint)
 
-    with open(path, "wb") as target:
+    with writing(path), open(path, "wb") as target:
         compress_output(stream, target, compressor=compressor, level=level, threads=jobs)

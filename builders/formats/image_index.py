@@ -4,18 +4,19 @@ Source: OCI image specification, "Image Index"; Docker's manifest list is the sa
 under another media type.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import UserError
-from builders.formats.json_values import JsonValue
+from builders.formats.json_values import JsonValue, parse_json
 from builders.image.platform import Platform
 
 _VARIANTS: Final = (None, "v8", "v7", "v6", "v5")
 """The order in which skopeo prefers variants of an architecture when none is asked for."""
 _UNKNOWN: Final = "unknown"
+_SHOWN: Final = 30
+"""Platforms that a message names. Debian's images are for ten."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,12 @@ def read_index(data: bytes, *, what: str, hint: str) -> list[IndexEntry] | None:
     Raises `UserError` where it is neither; `what` names the source of `data`.
     """
     try:
-        index = JsonValue(json.loads(data), what, hint)
-    except (ValueError, RecursionError):
-        raise UserError(f"{what} is not JSON", hint=hint) from None
-    return index_entries(index) if "manifests" in index.properties() else None
+        index = JsonValue(parse_json(data), what, hint)
+    except ValueError as error:
+        raise UserError(f"{what} is not JSON ({error})", hint=hint) from None
+    # Both, since Go takes a key in any case.
+    is_manifest = index["manifests"].value is None and "manifests" not in index.properties()
+    return None if is_manifest else index_entries(index)
 
 
 def choose_platform(entries: Sequence[IndexEntry], wanted: Platform) -> IndexEntry | None:
@@ -67,20 +70,27 @@ def choose_platform(entries: Sequence[IndexEntry], wanted: Platform) -> IndexEnt
     return ordered[0][0] if ordered else None
 
 
+def describe_platforms(entries: Sequence[IndexEntry]) -> str:
+    """Return which platforms `entries` are for, in words."""
+    found = list(dict.fromkeys(str(entry.platform) for entry in entries if entry.platform))
+    more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    return ", ".join([*found[:_SHOWN], *more]) or "none"
+
+
 def _entry(entry: JsonValue) -> IndexEntry | None:
     digest = entry["digest"].digest()
     annotations = entry["annotations"].or_else({})
     platform = _platform(entry["platform"])
     # docker buildx marks the attestation of an image so, and lists it under an unknown platform.
-    if annotations["vnd.docker.reference.type"].value is not None:
+    if annotations.lookup("vnd.docker.reference.type").value is not None:
         return None
     if platform and platform.os == _UNKNOWN:
         return None
     return IndexEntry(
         digest=f"sha256:{digest}",
         platform=platform,
-        reference=annotations["io.containerd.image.name"].string_or_none()
-        or annotations["org.opencontainers.image.ref.name"].string_or_none(),
+        reference=annotations.lookup("io.containerd.image.name").string_or_none()
+        or annotations.lookup("org.opencontainers.image.ref.name").string_or_none(),
         is_index=(entry["mediaType"].string_or_none() or "").endswith(
             ("image.index.v1+json", "manifest.list.v2+json")
         ),

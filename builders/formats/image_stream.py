@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
 from builders.console.errors import UserError, die
 from builders.console.progress import Progress
-from builders.formats.docker_archive import DockerArchiveWriter, ImageEntry, member_name
+from builders.formats.docker_archive import DockerArchiveWriter, ImageEntry, member_names
 from builders.image.configuration import image_config
 from builders.image.layer_kinds import BaseLayer, Layer
 from builders.image.plan import Plan
@@ -66,23 +67,25 @@ def _write(plan: Plan, sink: Sink, progress: Progress, resources: Resources, rep
     archive = DockerArchiveWriter(sink, mtime=plan.mtime)
     if not any(isinstance(layer, BaseLayer) for layer in plan.layers):
         progress.log("No 'fromImage' provided")
-    for number, layer in enumerate(_in_reading_order(plan.layers), 1):
+    image = ImageEntry(image_config(plan), [repo_tag], [])
+    names = member_names(plan.layers, config=image.config_name)
+    named = zip(names, plan.layers, strict=True)
+    for number, (name, layer) in enumerate(_in_reading_order(named), 1):
         progress.layer(layer.describe(number))
-        archive.add_layer(layer, partial(layer.write, sink, resources))
+        archive.add_layer(name, layer, partial(layer.write, sink, resources))
     progress.log("Adding manifests...")
-    names = [member_name(layer) for layer in plan.layers]
-    archive.finish([ImageEntry(image_config(plan), [repo_tag], names)])
+    archive.finish([replace(image, layers=names)])
 
 
-def _in_reading_order(layers: Iterable[Layer]) -> Iterator[Layer]:
-    """Yield `layers` in the order in which they are written.
+def _in_reading_order(named: Iterable[tuple[str, Layer]]) -> Iterator[tuple[str, Layer]]:
+    """Yield layers with their names in the order in which they are written.
 
     There is no way back in a compressed stream, and engines don't care for the order.
     """
-    for stream, group in groupby(layers, key=lambda layer: layer.stream):
+    for stream, group in groupby(named, key=lambda pair: pair[1].stream):
         run = list(group)
         if stream is not None:
-            run.sort(key=lambda layer: layer.position)
+            run.sort(key=lambda pair: pair[1].position)
         yield from run
 
 

@@ -1,14 +1,106 @@
-"""JSON that others wrote, taken apart with every shape checked."""
+"""JSON that others wrote, read as all readers read it, and taken apart with every shape checked.
+
+Engines are written in Go, whose decoder differs from Python's: it takes a key in any case for the
+one that it looks for, merges what keys of one name say, and has no NaN and no infinity. What it
+would read differently is refused.
+"""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from builders.console.errors import die
 
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
+_DEPTH_MAX: Final = 100
+"""Lists and objects within each other. No image has ten, and Python stops near a thousand."""
+_ELEMENTS_MAX: Final = 1 << 18
+"""Elements of a list. No image has a thousand, and each takes memory."""
+_LARGEST: Final = 1 << 64
+_SHOWN: Final = 60
+
+
+def parse_json(data: bytes) -> Any:
+    """Return the JSON in `data`, which is UTF-8; raises `ValueError` where it is none.
+
+    Source: RFC 8259, and what Go's encoding/json takes of it.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8") from None
+    try:
+        document = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_number,
+            parse_constant=_constant,
+        )
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno} column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    _check_values(document)
+    return document
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, _ in pairs:
+            if key not in found:
+                raise ValueError(f"the key {_shortened(key)} is there twice in one object")
+            # Its first place is left; at a second one it is gone.
+            del found[key]
+    return found
+
+
+def _integer(digits: str) -> int:
+    # Longer ones Python would not even convert.
+    number = int(digits) if len(digits) <= 21 else _LARGEST
+    if abs(number) >= _LARGEST:
+        raise ValueError(f"the number {_shortened(digits)} is out of range")
+    return number
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {_shortened(digits)} is out of range")
+    return number
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_values(document: Any) -> None:
+    """Raise `ValueError` for what is nested too deeply, or no text."""
+    level = [document]
+    depth = 0
+    while level:
+        texts = [value for value in level if isinstance(value, str)]
+        objects = [value for value in level if isinstance(value, dict)]
+        for text in (*texts, *(key for value in objects for key in value)):
+            if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError(f"half a surrogate pair in {_shortened(text)}")
+        depth += 1
+        if depth > _DEPTH_MAX + 1:
+            raise ValueError("nested too deeply")
+        level = [
+            child
+            for value in level
+            if isinstance(value, dict | list)
+            for child in (value.values() if isinstance(value, dict) else value)
+        ]
+
+
+def _shortened(text: str) -> str:
+    shown = json.dumps(text[:_SHOWN])
+    return shown if len(text) <= _SHOWN else f"{shown[:-1]}…"
 
 
 @dataclass(frozen=True)
@@ -24,7 +116,23 @@ class JsonValue:
     hint: str
 
     def __getitem__(self, key: str) -> "JsonValue":
-        """Return the member `key` of an object, null where it has none."""
+        """Return the member `key` of an object, null where it has none.
+
+        Raises `UserError` where it has one that Go's decoder would take for this one: its case is
+        another. That goes for keys that the format names; `lookup` is for those that anybody names.
+        """
+        properties = self.properties()
+        folded = key.casefold()
+        for other in properties:
+            if other != key and len(other) <= _SHOWN and other.casefold() == folded:
+                die(
+                    f'{self.where} has the key {_shortened(other)}, which engines take for "{key}"',
+                    hint=self.hint,
+                )
+        return self.lookup(key)
+
+    def lookup(self, key: str) -> "JsonValue":
+        """Return the value of `key` in an object of any keys, null where it has none."""
         return JsonValue(self.properties().get(key), f"{self.where}: {key}", self.hint)
 
     def in_any_case(self, key: str) -> "JsonValue":
@@ -52,6 +160,12 @@ class JsonValue:
         """Return the elements of an array."""
         if not isinstance(self.value, list):
             self._wrong("a list")
+        if len(self.value) > _ELEMENTS_MAX:
+            die(
+                f"{self.where} has {len(self.value)} elements, more than the {_ELEMENTS_MAX} that "
+                "are read",
+                hint=self.hint,
+            )
         return [
             JsonValue(element, f"{self.where}[{number}]", self.hint)
             for number, element in enumerate(self.value)
@@ -90,5 +204,17 @@ class JsonValue:
         return match[1]
 
     def _wrong(self, expected: str) -> NoReturn:
-        found = "missing" if self.value is None else json.dumps(self.value)[:60]
+        found = "missing" if self.value is None else _excerpt(self.value)
         die(f"{self.where} should be {expected} and is {found}", hint=self.hint)
+
+
+def _excerpt(value: Any) -> str:
+    """Return the beginning of `value` as JSON."""
+    parts = []
+    size = 0
+    for part in json.JSONEncoder().iterencode(value):
+        parts.append(part)
+        size += len(part)
+        if size >= _SHOWN:
+            break
+    return "".join(parts)[:_SHOWN]

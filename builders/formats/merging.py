@@ -6,9 +6,11 @@ configurations as they were, so that the images keep their IDs, and manifest.jso
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from builders.console.errors import warn
 from builders.formats.base_image import BaseImage
@@ -17,6 +19,9 @@ from builders.formats.named_images import familiar
 from builders.image.layer_kinds import BaseLayer
 from builders.layers.archived import ArchiveReader
 from builders.tar.sinks import Sink
+
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/\[\]-]{0,383}")
+"""What names of images are made of; engines refuse an archive for one that is none."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,9 @@ def _names(source: Source, image: BaseImage) -> Iterator[str]:
     for repo_tag in image.repo_tags:
         # An index may note a tag alone; that names no image.
         if ":" in os.path.basename(repo_tag):
-            yield repo_tag
+            if not _REFERENCE.fullmatch(repo_tag):
+                warn(f"an image in {source.what} has the name {repo_tag}, which no engine takes")
+            else:
+                yield repo_tag
         else:
             warn(f"an image in {source.what} has the tag {repo_tag}, but no name")

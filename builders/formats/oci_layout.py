@@ -4,13 +4,13 @@ Source: OCI image specification v1.1, "Image Layout" (index.json), "Image Index"
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import die
 from builders.formats.documents import read_document, wrong_digest
-from builders.formats.image_archive import INDEX, RESAVE, ImageArchive
+from builders.formats.image_archive import IMAGES_MAX, INDEX, RESAVE, ImageArchive
 from builders.formats.image_index import IndexEntry, index_entries
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import Choice, NamedImage, familiar
@@ -68,7 +68,7 @@ def choose_oci(archive: ImageArchive, choice: Choice, *, architecture: str | Non
             f"{archive.what} holds several images: {', '.join(map(str, found))}",
             hint="copy one into an archive of its own with 'skopeo copy'" + several * choice.advice,
         )
-    return _oci_image(archive, found[0].digest, all_found)
+    return _oci_image(archive, found[0].digest, _references(all_found))
 
 
 def oci_images(archive: ImageArchive, *, architecture: str | None) -> list[NamedImage]:
@@ -93,14 +93,23 @@ def oci_images(archive: ImageArchive, *, architecture: str | None) -> list[Named
                     hint="copy one into an archive of its own with 'skopeo copy'",
                 )
         digests |= dict.fromkeys(choice)
-    return [_oci_image(archive, digest, all_found) for digest in digests]
+    references = _references(all_found)
+    return [_oci_image(archive, digest, references) for digest in digests]
+
+
+def _references(images: Sequence[_IndexedImage]) -> dict[str, list[str]]:
+    """Return the references of each digest."""
+    found: dict[str, list[str]] = {}
+    for image in images:
+        found.setdefault(image.digest, []).extend([image.reference] if image.reference else [])
+    return found
 
 
 def _all_images(archive: ImageArchive) -> list[_IndexedImage]:
     """Return the images that the index of an OCI layout names; there is at least one."""
     document, _ = read_document(archive, INDEX, wanted=f"its {INDEX}")
     index = JsonValue(document, f"{archive.what}: {INDEX}", hint=RESAVE)
-    found = list(_indexed_images(archive, index, None, depth=1))
+    found = list(_indexed_images(archive, index, None, depth=1, visited=[]))
     if not found:
         die(f"{archive.what}: {INDEX} names no image", hint=REMAKE)
     return found
@@ -114,29 +123,45 @@ def _held(archive: ImageArchive, found: Sequence[_IndexedImage]) -> list[_Indexe
     return [image for image in found if f"blobs/sha256/{image.digest}" in archive.members]
 
 
-def _oci_image(archive: ImageArchive, digest: str, found: Sequence[_IndexedImage]) -> NamedImage:
+def _oci_image(
+    archive: ImageArchive, digest: str, references: Mapping[str, Sequence[str]]
+) -> NamedImage:
     manifest = _oci_document(archive, digest)
-    references = (image.reference for image in found if image.digest == digest)
     layers = manifest["layers"].elements()
     return NamedImage(
         source=f"blobs/sha256/{digest}",
         config=f"blobs/sha256/{manifest['config']['digest'].digest()}",
         layers=tuple(f"blobs/sha256/{layer['digest'].digest()}" for layer in layers),
-        repo_tags=tuple(dict.fromkeys(reference for reference in references if reference)),
+        repo_tags=tuple(dict.fromkeys(references[digest])),
     )
 
 
 def _indexed_images(
-    archive: ImageArchive, index: JsonValue, reference: str | None, *, depth: int
+    archive: ImageArchive,
+    index: JsonValue,
+    reference: str | None,
+    *,
+    depth: int,
+    visited: list[IndexEntry],
 ) -> Iterator[_IndexedImage]:
-    """Yield the images of `index` and the indices in it; `reference` is the index's own."""
+    """Yield the images of `index` and the indexes in it; `reference` is the index's own.
+
+    Entries of all of them are added to `visited`.
+    """
     if depth > _INDEX_DEPTH:
-        die(f"{index.where}: more than {_INDEX_DEPTH} indices within each other", hint=REMAKE)
+        die(f"{index.where}: more than {_INDEX_DEPTH} indexes within each other", hint=REMAKE)
     for entry in index_entries(index):
+        visited.append(entry)
+        if len(visited) > IMAGES_MAX:
+            die(
+                f"{archive.what}: its indexes, each as often as others name it, have more than "
+                f"{IMAGES_MAX} entries",
+                hint=REMAKE,
+            )
         own = entry.reference or reference
         if entry.is_index:
             inner = _oci_document(archive, entry.digest.removeprefix("sha256:"))
-            yield from _indexed_images(archive, inner, own, depth=depth + 1)
+            yield from _indexed_images(archive, inner, own, depth=depth + 1, visited=visited)
         else:
             yield _IndexedImage(reference=own, entry=entry)
 

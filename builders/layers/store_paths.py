@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from builders.console.errors import UserError, die
+from builders.console.errors import UserError, die, remedy
 from builders.layers.entries import EntryWriter, Group
 from builders.layers.helpers import Helpers
 from builders.tar.header import DIRECTORY, Attributes, Entry
@@ -160,7 +160,7 @@ def list_entries(directory: bytes) -> list["os.DirEntry[bytes]"]:
     except OSError as error:
         raise UserError(
             f"can't read the directory {os.fsdecode(directory)}: {error.strerror}",
-            hint="make it readable for the build user",
+            hint=remedy(error, otherwise="make it readable for the build user"),
         ) from None
 
 

@@ -20,7 +20,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from builders.console.errors import die, warn
+from builders.console.errors import die, warn, writing
 from builders.layers.walk import walk
 from builders.tar.header import (
     DIRECTORY,
@@ -69,7 +69,7 @@ def write_layer(
     `MTIME`; all else is as in `write_tree_layer`.
     """
     path = os.path.join(out, "layer.tar")
-    with open(path, "wb", buffering=0) as file:
+    with writing(path), open(path, "wb", buffering=0) as file:
         sink = FileSink(file.fileno())
         write_tree_layer(
             sink,
@@ -82,7 +82,8 @@ def write_layer(
             inherited=inherited,
         )
         sink.flush()
-    with open(os.path.join(out, "checksum"), "w", encoding="ascii") as checksum:
+    beside = os.path.join(out, "checksum")
+    with writing(beside), open(beside, "w", encoding="ascii") as checksum:
         checksum.write(f"{sha256(path)}\n")
 
 

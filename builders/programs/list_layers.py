@@ -16,7 +16,7 @@ from typing import Any
 
 from builders.closure.graph import Graph, read_graph, referrers_first
 from builders.console.errors import UserError, die
-from builders.formats.json_values import JsonValue
+from builders.formats.json_values import JsonValue, parse_json
 from builders.image.layering import LAYERINGS, assign_layers
 
 _HINT = "give the graph of a whole closure, as exportReferencesGraph makes it"
@@ -52,9 +52,9 @@ def main(arguments: list[str]) -> None:
 def load_graph(path: str) -> Graph:
     """Return the graph in the file `path`; raises `UserError` where it is none, or not whole."""
     try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
+        with open(path, "rb") as file:
+            document = parse_json(file.read())
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"can't read the graph {path}: {reason}", hint=_HINT) from None
     value = JsonValue(document, path, hint=_HINT)

@@ -13,14 +13,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from builders.console.errors import die
-from builders.formats.image_index import choose_platform, read_index
+from builders.console.errors import die, remedy
+from builders.console.terminal import tell, visible
+from builders.formats.image_index import choose_platform, describe_platforms, read_index
 from builders.image.platform import Platform
 from builders.registry.failures import Problem, RegistryError, describe
 from builders.registry.hashes import ALGORITHMS, FileHash, hash_file
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
     # As Ctrl-C: no child and no file stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     request = read_request(words)
-    with tempfile.TemporaryDirectory(prefix=f"{_PROGRAM}-") as directory:
+    with temporary_directory() as directory:
         fetcher = Skopeo(
             program=skopeo,
             environment=user_environment(os.environ, certificates=certificates),
@@ -93,6 +93,17 @@ def main(arguments: list[str]) -> None:
     if not request.quiet:
         report(found, hashed=hashed.sri if request.sri else hashed.base32, path=path)
     print(json.dumps(found, indent=2) if request.json else as_nix(found))
+
+
+def temporary_directory() -> "tempfile.TemporaryDirectory[str]":
+    """Make a directory that is gone in the end; raises `UserError` where none can be made."""
+    try:
+        return tempfile.TemporaryDirectory(prefix=f"{_PROGRAM}-")
+    except OSError as error:
+        die(
+            f"can't make a directory for temporary files: {error.strerror}",
+            hint=remedy(error, otherwise="set TMPDIR to a directory that you may write to"),
+        )
 
 
 class _Parser(argparse.ArgumentParser):
@@ -222,11 +233,10 @@ def find_image(skopeo: Skopeo, request: Request) -> RemoteImage:
         return RemoteImage(image.name, skopeo.manifest_digest(manifest, image))
     entry = choose_platform(entries, Platform(request.os, request.architecture))
     if not entry:
-        found = ", ".join(str(entry.platform) for entry in entries if entry.platform) or "none"
         die(
             f"the registry {image.registry} has no image for {request.os}/{request.architecture} "
             f"under {image}",
-            hint=f"set --os and --arch to one of those it has: {found}",
+            hint=f"set --os and --arch to one of those it has: {describe_platforms(entries)}",
         )
     return RemoteImage(image.name, entry.digest)
 
@@ -245,11 +255,11 @@ def hash_algorithm(variables: Mapping[str, str]) -> str:
 def add_to_store(archive: str, hashed: FileHash, *, nix_store: str) -> str:
     """Put `archive` where pullImage's output would be, and return the store path."""
     command = [nix_store, "--add-fixed", hashed.algorithm, archive]
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
     if result.returncode:
-        said = " ".join(result.stderr.split()).removeprefix("error: ")
+        said = " ".join(result.stderr.decode(errors="replace").split()).removeprefix("error: ")
         die(f"the image can't be added to the Nix store ({said})", hint="check 'nix-store' itself")
-    return result.stdout.strip()
+    return os.fsdecode(result.stdout.strip())
 
 
 def archive_name(name: str, tag: str) -> str:
@@ -280,7 +290,7 @@ def report(found: dict[str, str | bool], *, hashed: str, path: str) -> None:
         "ImageHash": hashed,
     }
     for name, value in lines.items():
-        print(f"-> {name}: {value}", file=sys.stderr)
+        tell(visible(f"-> {name}: {value}"))
 
 
 def as_nix(attributes: dict[str, str | bool]) -> str:

@@ -11,6 +11,9 @@ from typing import Final
 
 from builders.registry.names import RemoteImage
 
+_SAID_MAX: Final = 1000
+"""Characters of a message of skopeo, which repeats what a registry says."""
+
 
 class Problem(Enum):
     """Kinds of failures, by what is to be done about them."""
@@ -86,7 +89,7 @@ def _last_message(log: str) -> str:
                 text = text[1:-1]
     else:
         text = (log.strip().splitlines() or ["it said nothing"])[-1]
-    return " ".join(text.split())
+    return " ".join(text[:_SAID_MAX].split())
 
 
 def describe(error: RegistryError, image: RemoteImage) -> str:

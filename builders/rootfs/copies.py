@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
-from builders.console.errors import UserError, die, warn
+from builders.console.errors import UserError, die, remedy, warn, writing
 from builders.rootfs.symlinks import follow
 
 _WRITABLE: Final = 0o200
@@ -173,13 +173,14 @@ def _copy(source: str, path: str, mode: int, *, what: str) -> None:
     except OSError as error:
         raise UserError(
             f"{what}: can't read {source}: {error.strerror}",
-            hint="make it readable for the build user",
+            hint=remedy(error, otherwise="make it readable for the build user"),
         ) from None
     try:
         writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            while os.sendfile(writer, reader, None, 1 << 30):
-                pass
+            with writing(path):
+                while os.sendfile(writer, reader, None, 1 << 30):
+                    pass
             os.fchmod(writer, mode)
         finally:
             os.close(writer)

@@ -28,6 +28,7 @@ from typing import Final, NoReturn
 from builders.compression.streams import FileRange
 from builders.console.errors import UserError
 from builders.rootfs.merged_tree import ROOT, LayerFile, MergedTree, Node, Xattrs
+from builders.rootfs.tally import Tally, TooMuchError
 from builders.tar.header import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
@@ -61,6 +62,11 @@ _SHOWN: Final = 60
 """Characters of an overlong name that an error shows."""
 _FILES_MAX: Final = 1 << 22
 """No image has so many; a few kilobytes of a layer can name some thousand directories."""
+_SIZE_MAX: Final = 1 << 44
+"""Bytes of a sparse file, as ext4 has it. Few bytes of a layer can say any number."""
+_MAJOR_MAX: Final = (1 << 12) - 1
+_MINOR_MAX: Final = (1 << 20) - 1
+"""The numbers of devices that Linux has."""
 _XATTR_MAX: Final = 1 << 16
 """Linux takes no longer value of an extended attribute, in bytes."""
 _XATTRS_MAX: Final = 1 << 26
@@ -97,6 +103,7 @@ class _Merge:
     # The directory that the last member lies in; most often the next one does, too.
     _parent_name: str | None = None
     _parent: Node | None = None
+    _parent_length: int = 0
     # Names in this layer of nodes that belong to a lower one.
     _linked: set[tuple[Node, str]] = field(default_factory=set)
     # Directories in which nothing of lower layers is left.
@@ -105,6 +112,7 @@ class _Merge:
     _xattrs: dict[Xattrs, Xattrs] = field(default_factory=dict)
     _xattrs_size: int = 0
     _files: int = 0
+    _tally: Tally = field(default_factory=Tally)
     _extents: int = 0
 
     def apply(self, number: int, tape: Tape) -> None:
@@ -112,8 +120,12 @@ class _Merge:
         self._layer = number
         self._what = tape.what
         self._forget_parent()
-        for member in Scan(tape):
-            self._add(member)
+        try:
+            for member in Scan(tape):
+                self._tally.member()
+                self._add(member)
+        except TooMuchError as error:
+            self._refuse("the image", str(error))
         _children(self.root).pop(_AUFS_LINKS, None)
         self._linked.clear()
         self._opaque.clear()
@@ -143,6 +155,7 @@ class _Merge:
         old = children.get(base)
         if old is not None and old.children is None and self._is_new(parent, base, old):
             self._refuse(f"/{name}", "is there twice")
+        self._tally.names(self._parent_length + len(base) + len(member.linkname))
         if member.type == DIRECTORY:
             if old is not None and old.children is not None:
                 self._describe(old, member)
@@ -178,11 +191,16 @@ class _Merge:
         kind = member.type
         if kind == SPARSE:
             kind = REGULAR
+            if member.size > _SIZE_MAX:
+                self._refuse(f"/{name}", f"is a sparse file of more than {_SIZE_MAX} bytes")
             self._count_extents(name, len(member.extents))
         if kind not in _NODES:
             self._refuse(f"/{name}", f"is {member.describe()}")
         if kind == SYMLINK and not 0 < len(os.fsencode(member.linkname)) <= _PATH_MAX:
             self._refuse(f"/{name}", "is a symbolic link whose target no link can have")
+        if member.device and not _is_device(*member.device):
+            major, minor = member.device
+            self._refuse(f"/{name}", f"is a device of the impossible number {major}:{minor}")
         self._count()
         return Node(
             kind,
@@ -241,6 +259,8 @@ class _Merge:
     def _target(self, name: str, member: Member) -> Node:
         """Return the node that a hard link leads to."""
         link = f"/{name}"
+        if len(member.linkname) > _PATH_MAX:
+            self._refuse(_shortened(link), "is a hard link to a name longer than Linux takes")
         # From the root, as Docker; what leads out of it stops at its top.
         directory, _, base = _clean(member.linkname).rpartition("/")
         parent = self._directory(link, directory, make=False)
@@ -276,6 +296,7 @@ class _Merge:
         stack = [directory]
         while stack:
             parent = stack.pop()
+            self._tally.steps(len(_children(parent)) + 1)
             for name, node in list(_children(parent).items()):
                 if not self._is_new(parent, name, node):
                     self._remove(parent, name)
@@ -318,10 +339,13 @@ class _Merge:
         # So many of them are `path`'s own; those above come out of links.
         own = len(pending)
         followed = 0
+        self._tally.steps(own)
         while pending:
             part = pending.pop()
             is_own = len(pending) < own
             own = min(own, len(pending))
+            if not is_own:
+                self._tally.link_step()
             if part in ("", "."):
                 continue
             if part == "..":
@@ -336,6 +360,7 @@ class _Merge:
                 if not is_own:
                     self._refuse(user, f"lies below a symbolic link to {part}, which is missing")
                 node = self._make(user, trail[-1], part)
+                self._tally.names(lengths[-1] + len(part) + 1)
             if node.children is not None:
                 trail.append(node)
                 lengths.append(lengths[-1] + len(os.fsencode(part)) + 1)
@@ -346,6 +371,7 @@ class _Merge:
                 if node.linkname.startswith("/"):
                     trail, lengths = [self.root], [0]
                 pending += node.linkname.split("/")[::-1]
+                self._tally.link_step()
             elif make:
                 self._refuse(user, f"lies below {part}, which is no directory")
             else:
@@ -356,6 +382,7 @@ class _Merge:
                 self._refuse(_shortened(user), "lies deeper than a name in Linux can say")
             for node in trail:
                 node.layer = self._layer
+            self._parent_length = lengths[-1]
         return trail[-1]
 
     def _make(self, user: str, parent: Node, name: str) -> Node:
@@ -371,6 +398,10 @@ class _Merge:
 
     def _refuse(self, subject: str, problem: str, *, hint: str = _UNLOADABLE) -> NoReturn:
         raise UserError(f"{self._what}: {subject} {problem}", hint=hint)
+
+
+def _is_device(major: int, minor: int) -> bool:
+    return 0 <= major <= _MAJOR_MAX and 0 <= minor <= _MINOR_MAX
 
 
 def _directory(mode: int, owner: Owner, mtime: int, layer: int) -> Node:

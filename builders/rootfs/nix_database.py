@@ -80,9 +80,14 @@ def write_database(
             hint=loader.hint,
         )
     path = os.path.join(root, "nix/var/nix/db/db.sqlite")
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("UPDATE ValidPaths SET registrationTime = ?", (time,))
-        database.commit()
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("UPDATE ValidPaths SET registrationTime = ?", (time,))
+            database.commit()
+    except sqlite3.Error as error:
+        raise UserError(
+            f"{loader.what}: can't write {path}: {error}", hint="see whether the disk is full"
+        ) from None
     _drop_traces(root, loader.user)
     links = os.path.join(root, "nix/var/nix/gcroots/docker")
     os.makedirs(links, exist_ok=True)

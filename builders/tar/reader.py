@@ -19,7 +19,20 @@ from builders.tar.member import EMPTY, Member, decode_header, normalise
 from builders.tar.tape import REMAKE, Tape
 
 _EXTENSION_LIMIT: Final = 1 << 20
-"""Long names and pax records of more bytes than this are no image's."""
+"""Bytes of the long names and pax records of one member, or of all members; no image has more."""
+_NAME_LIMIT: Final = 1 << 16
+"""Bytes of a name or of a link's target. Linux takes 4,095."""
+_OWNER_LIMIT: Final = 1 << 10
+"""Bytes of the name of a user or a group. Linux takes 32."""
+_TEXTS_LIMIT: Final = 1 << 29
+"""Bytes of names in records of all members: records for all of them go for each."""
+_XATTR_NAME_LIMIT: Final = 255
+_XATTR_NAMES_LIMIT: Final = 1 << 16
+"""Linux takes no more bytes of the names of extended attributes of one file."""
+_XATTRS_LIMIT: Final = 1 << 24
+"""Extended attributes of all members: records for all of them go for each."""
+_MEMBERS_LIMIT: Final = 1 << 23
+"""Headers in an archive. No image has as many files."""
 
 _PAX: Final = (b"x", b"X")
 _PAX_GLOBAL: Final = b"g"
@@ -28,7 +41,14 @@ _EXTENSIONS: Final = frozenset((*_PAX, _PAX_GLOBAL, *_GNU_LONG))
 _XATTR: Final = "SCHILY.xattr."
 _SPARSE_RECORDS: Final = "GNU.sparse."
 _SPARSE_NAME: Final = "GNU.sparse.name"
-_TEXTS: Final = ("path", "linkpath", "uname", "gname")
+_TEXTS: Final = {
+    "path": _NAME_LIMIT,
+    "linkpath": _NAME_LIMIT,
+    "uname": _OWNER_LIMIT,
+    "gname": _OWNER_LIMIT,
+}
+"""The records that are texts, and how many bytes they may have."""
+_NUMBERS: Final = ("size", "uid", "gid", "mtime")
 
 
 class Scan:
@@ -42,6 +62,11 @@ class Scan:
     def __init__(self, tape: Tape) -> None:
         self.has_end = False
         self._tape = tape
+        self._headers = 0
+        self._extended_size = 0
+        self._global_size = 0
+        self._xattrs = 0
+        self._texts = 0
 
     def __iter__(self) -> Iterator[Member]:
         tape = self._tape
@@ -68,6 +93,7 @@ class Scan:
                 else:
                     records[_GNU_LONG[member.type]] = data.partition(b"\0")[0]
                 continue
+            self._extended_size = 0
             if records or defaults:
                 member = self._extended(member, defaults | records)
                 records = {}
@@ -85,6 +111,9 @@ class Scan:
         tape = self._tape
         block = tape.read_all(BLOCK)
         if len(block) == BLOCK and block[0]:
+            self._headers += 1
+            if self._headers > _MEMBERS_LIMIT:
+                raise self._refused(f"has more than {_MEMBERS_LIMIT} tar headers")
             return block
         if not block.strip(b"\0"):
             self.has_end = bool(block)
@@ -103,6 +132,14 @@ class Scan:
         """Return the content of an extension: pax records, or a long name of GNU tar."""
         if header.size > _EXTENSION_LIMIT:
             raise self._damaged(f"an extension of {header.size} bytes")
+        if header.type == _PAX_GLOBAL:
+            self._global_size += header.size
+        else:
+            self._extended_size += header.size
+        if max(self._global_size, self._extended_size) > _EXTENSION_LIMIT:
+            raise self._refused(
+                f"has more than {_EXTENSION_LIMIT} bytes of names and attributes for one member"
+            )
         data = self._tape.read_all(header.size + padding(header.size))
         if len(data) < header.size + padding(header.size):
             raise self._tape.cut_off("within a tar header")
@@ -123,8 +160,12 @@ class Scan:
             name = keyword.decode("utf-8", "surrogateescape")
             if b"\0" in value and not name.startswith(_XATTR):
                 raise self._damaged(f"bad pax record {name}")
+            is_known = name in _TEXTS or name in _NUMBERS or name.startswith(_SPARSE_RECORDS)
+            if name.startswith(_XATTR):
+                self._check_xattr(name.removeprefix(_XATTR))
+                records.append((name, value[:-1]))
             # An empty value stands for the one of the header.
-            if len(value) > 1 or name.startswith(_XATTR):
+            elif is_known and len(value) > 1:
                 records.append((name, value[:-1]))
             start = end
         return records
@@ -132,7 +173,9 @@ class Scan:
     def _extended(self, member: Member, records: dict[str, bytes]) -> Member:
         """Return `member` with what pax records say of it."""
         texts = {
-            key: records[key].decode("utf-8", "surrogateescape") for key in _TEXTS if key in records
+            key: self._text(key, records[key], limit)
+            for key, limit in _TEXTS.items()
+            if key in records
         }
         size = self._number(records, "size", member.size)
         if size < 0:
@@ -149,13 +192,36 @@ class Scan:
             uname=texts.get("uname", member.uname),
             gname=texts.get("gname", member.gname),
             device=member.device,
-            xattrs=tuple(
-                (key.removeprefix(_XATTR), records[key])
-                for key in sorted(records)
-                if key.startswith(_XATTR)
-            ),
+            xattrs=self._xattrs_of(records),
             offset=self._tape.position,
         )
+
+    def _text(self, key: str, value: bytes, limit: int) -> str:
+        if len(value) > limit:
+            raise self._refused(f"has a {key} of {len(value)} bytes, more than {limit}")
+        self._texts += len(value)
+        if self._texts > _TEXTS_LIMIT:
+            raise self._refused(f"has more than {_TEXTS_LIMIT} bytes of names in records")
+        return value.decode("utf-8", "surrogateescape")
+
+    def _check_xattr(self, name: str) -> None:
+        try:
+            length = len(name.encode())
+        except UnicodeEncodeError:
+            raise self._refused(
+                f"has an extended attribute whose name {name!r} is not UTF-8"
+            ) from None
+        if not 0 < length <= _XATTR_NAME_LIMIT:
+            raise self._refused(f"has an extended attribute with a name of {length} bytes")
+
+    def _xattrs_of(self, records: dict[str, bytes]) -> tuple[tuple[str, bytes], ...]:
+        names = sorted(key for key in records if key.startswith(_XATTR))
+        self._xattrs += len(names)
+        if sum(map(len, names)) - len(_XATTR) * len(names) > _XATTR_NAMES_LIMIT:
+            raise self._refused("has a member with more extended attributes than Linux takes")
+        if self._xattrs > _XATTRS_LIMIT:
+            raise self._refused(f"has more than {_XATTRS_LIMIT} extended attributes")
+        return tuple((key.removeprefix(_XATTR), records[key]) for key in names)
 
     def _number(self, records: dict[str, bytes], key: str, value: int) -> int:
         if key not in records:
@@ -183,7 +249,8 @@ class Scan:
             records = ()
         name = dict(records).get(_SPARSE_NAME)
         if name is not None:
-            member = member._replace(name=normalise(name.decode("utf-8", "surrogateescape")))
+            text = self._text(_SPARSE_NAME, name, _NAME_LIMIT)
+            member = member._replace(name=normalise(text))
         try:
             size, extents = read_map(header, records, member.size, self._tape)
         except SparseMapError as error:
@@ -203,6 +270,12 @@ class Scan:
         # Padding may be missing at the end; then there is no next header either.
         if size % BLOCK:
             tape.skip(padding(size))
+
+    def _refused(self, reason: str) -> UserError:
+        return UserError(
+            f"{self._tape.what} {reason}, before byte {self._tape.position}: no image needs it",
+            hint=REMAKE,
+        )
 
     def _damaged(self, reason: str) -> UserError:
         return UserError(

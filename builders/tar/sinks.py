@@ -3,30 +3,28 @@
 import errno
 import fcntl
 import hashlib
-import mmap
 import os
 import queue
 import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
-from builders.console.errors import die
+from builders.console.errors import die, remedy
 
 _BUFFER: Final = 1 << 20
 _STARVING: Final = 1 << 22
 """Bytes in memory that are too few to be sure that the hash will not have to wait."""
-_MAPPED_AHEAD: Final = 1 << 14
-"""Mapped pieces that may: they take no memory before, but a process has 65,530 maps at most."""
-_WINDOW: Final = 1 << 26
-"""Bytes that are mapped at once. What is mapped counts as memory of this process."""
+_FILES_AHEAD: Final = 1 << 8
+"""Open files that may wait for the hash. They take no memory, but a process has few of them."""
+_PIECE: Final = 1 << 18
+"""Bytes of a file that are read and hashed at once: they stay in the processor's cache."""
+_PLENTY: Final = 1 << 28
+"""Bytes of files that keep the hash busy for long."""
 _SENDFILE_MAX: Final = 1 << 25
 """The kernel would copy 2 GiB in one call, and the progress line would stand still."""
 OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-_MADV_POPULATE_READ: Final = 22
-"""From asm-generic/mman-common.h; `mmap` has no name for it."""
 _F_SETPIPE_SZ: Final = 1031
 """From linux/fcntl.h; `fcntl.F_SETPIPE_SZ` exists in CPython from 3.10, but not in every build."""
 LEAVE_ALONE: Final = "leave the file alone while it is read, and start again"
@@ -128,11 +126,12 @@ class HashSink(Sink):
 
     A thread of its own does the hashing, for which the interpreter's lock is
     not needed, while the caller collects what comes next: a single large layer
-    keeps more than one core busy. Large files are mapped and not read, so that the caller
-    may be far ahead of the hash without holding their bytes in memory.
+    keeps more than one core busy. Large files are read by that thread, so that the caller
+    may be far ahead of the hash without holding their bytes in memory. They are not mapped: a
+    mapped file that is cut off kills the process that reads it.
     """
 
-    # To map a file costs as much as to read some pages of it.
+    # To hand over a file costs as much as to read some pages of it.
     copy_from = 1 << 18
     shares_memory = True
 
@@ -140,11 +139,13 @@ class HashSink(Sink):
         """Up to `ahead` bytes in memory may wait for being hashed; with 0 there is no thread."""
         self._ahead = ahead
         self._hash = hashlib.sha256()
-        self._queue: queue.SimpleQueue[bytes | mmap.mmap | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[bytes | _WaitingFile | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._room = threading.Condition()
         self._held = 0
-        self._mapped = 0
+        self._files = 0
+        self._files_size = 0
+        self._error: BaseException | None = None
 
     def write(self, data: bytes) -> None:
         """Take `data`."""
@@ -162,63 +163,97 @@ class HashSink(Sink):
 
     def copy(self, file: int, size: int, path: str, *, hint: str = LEAVE_ALONE) -> None:
         """Take the open `file`, which has `size` bytes."""
-        for offset in range(0, size, _WINDOW):
-            length = min(_WINDOW, size - offset)
-            data = mmap.mmap(file, length, access=mmap.ACCESS_READ, offset=offset)
-            if self._ahead:
-                self._put(data)
-            else:
-                self._update(data)
+        if not self._ahead:
+            self._read(_WaitingFile(file, size, path, hint))
+            return
+        try:
+            own = os.dup(file)
+        except OSError:
+            # Too many are open. Then they are read here, and wait in memory.
+            self.copy_range(file, 0, size, path, hint=hint)
+        else:
+            self._put(_WaitingFile(own, size, path, hint))
 
     @property
     def wants_help(self) -> bool:
         """Whether the hash has so little before it that helpers should see to more."""
-        return self._held < _STARVING and self._mapped < 4
+        return self._held < _STARVING and self._files < 4 and self._files_size < _PLENTY
 
     def digest(self) -> str:
-        """Return the SHA-256 of all that was written, in hexadecimal."""
+        """Return the SHA-256 of all that was written, in hexadecimal.
+
+        Raises `UserError` where a file had fewer bytes than it should have, as `write` and `copy`
+        do soon afterwards.
+        """
         if self._thread:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
+        if self._error:
+            raise self._error
         return self._hash.hexdigest()
 
     def _is_direct(self, size: int) -> bool:
         """Whether so many bytes are hashed by the caller, and not by the thread."""
         return not self._ahead or (self._thread is None and size < _BUFFER)
 
-    def _put(self, data: bytes | mmap.mmap) -> None:
+    def _put(self, data: "bytes | _WaitingFile") -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
         with self._room:
-            while self._held > self._ahead or self._mapped > _MAPPED_AHEAD:
+            while self._held > self._ahead or self._files > _FILES_AHEAD:
                 self._room.wait()
             self._count(data, 1)
         self._queue.put(data)
+        if self._error:
+            raise self._error
 
     def _work(self) -> None:
         while (data := self._queue.get()) is not None:
-            self._update(data)
+            try:
+                # After an error the rest is of no use, but who waits for room has to get it.
+                if self._error is None:
+                    self._update(data)
+            except BaseException as error:
+                self._error = error
+            if not isinstance(data, bytes):
+                os.close(data.file)
             with self._room:
                 self._count(data, -1)
                 self._room.notify()
 
-    def _update(self, data: bytes | mmap.mmap) -> None:
-        if not isinstance(data, mmap.mmap):
+    def _update(self, data: "bytes | _WaitingFile") -> None:
+        if isinstance(data, bytes):
             self._hash.update(data)
-            return
-        with data:
-            # Cheaper for all pages at once than for each that the hash comes to; Linux 5.14 has it.
-            with suppress(OSError):
-                data.madvise(_MADV_POPULATE_READ)
-            self._hash.update(data)
-
-    def _count(self, data: bytes | mmap.mmap, sign: int) -> None:
-        if isinstance(data, mmap.mmap):
-            self._mapped += sign
         else:
+            self._read(data)
+
+    def _read(self, waiting: "_WaitingFile") -> None:
+        piece = memoryview(bytearray(min(_PIECE, waiting.size)))
+        offset = 0
+        while offset < waiting.size:
+            count = os.preadv(waiting.file, [piece[: waiting.size - offset]], offset)
+            if not count:
+                changed(waiting.path, waiting.size, hint=waiting.hint)
+            self._hash.update(piece[:count])
+            offset += count
+
+    def _count(self, data: "bytes | _WaitingFile", sign: int) -> None:
+        if isinstance(data, bytes):
             self._held += sign * len(data)
+        else:
+            self._files += sign
+            self._files_size += sign * data.size
+
+
+class _WaitingFile(NamedTuple):
+    """An open file of which `size` bytes are to be hashed; the rest is as in `Sink.copy`."""
+
+    file: int
+    size: int
+    path: str
+    hint: str
 
 
 class FileSink(Sink):
@@ -337,7 +372,10 @@ def unreadable(path: str, error: OSError, *, hint: str) -> NoReturn:
     """Raise the `UserError` of a file that can't be opened; `hint` is for one that is missing."""
     if isinstance(error, FileNotFoundError):
         die(f"{path} is missing", hint=hint)
-    die(f"can't read {path}: {error.strerror}", hint="make it readable for the build user")
+    die(
+        f"can't read {path}: {error.strerror}",
+        hint=remedy(error, otherwise="make it readable for the build user"),
+    )
 
 
 def changed(path: str, size: int, *, hint: str) -> NoReturn:

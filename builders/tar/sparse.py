@@ -12,6 +12,7 @@ Sources: GNU tar manual, "Storing Sparse Files"; archive_read_data(3).
 
 import ctypes
 import mmap
+import os
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -106,7 +107,7 @@ def _headers(header: bytes, records: Sequence[tuple[str, bytes]], stored: int) -
     entry = Entry("sparse", REGULAR if records else SPARSE, 0, 0, 0, 0, size=stored)
     block = gnu_header(entry)
     if records:
-        data = b"".join(pax_record(key.encode(), value) for key, value in records)
+        data = b"".join(pax_record(os.fsencode(key), value) for key, value in records)
         return extended_header(len(data)) + data + bytes(padding(len(data))) + block
     block = block[:_MAP_FIELDS] + header[_MAP_FIELDS:]
     return block[:148] + b"%06o\0 " % checksum(block) + block[156:]

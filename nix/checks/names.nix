@@ -12,7 +12,7 @@ rec {
   isName =
     let
       component = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*";
-      host = "([A-Za-z0-9.-]+|[[][0-9A-Fa-f:]+[]])(:[0-9]+)?";
+      host = "([A-Za-z0-9]+(([.]|-+)[A-Za-z0-9]+)*|[[][0-9A-Fa-f:]+[]])(:[0-9]+)?";
     in
     value: lib.isString value && builtins.match "(${host}/)?${component}(/${component})*" value != null;
 

@@ -119,6 +119,14 @@ def test_an_image_is_shown_as_a_table(compress, image, tmp_path):
     assert result.stdout == TABLE, result.stderr
 
 
+def test_an_image_controls_no_terminal(image, tmp_path):
+    data = image.replace(b'"/bin/hello"', b'"\\u001bbin/"')
+    assert len(data) == len(image)
+    (tmp_path / "image").write_bytes(data)
+    result = show(tmp_path / "image")
+    assert "Entrypoint: \\x1bbin/\n" in result.stdout, result.stderr
+
+
 def stream_script(directory, image, *, then=""):
     (directory / "image").write_bytes(image)
     script = directory / "stream"

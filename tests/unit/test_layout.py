@@ -382,6 +382,7 @@ def test_only_derivations_read_the_args_file():
 UNIT_TESTS = sorted((TESTS / "unit").rglob("test_*.py"))
 
 SUBJECTS: dict[str, str] = {
+    "derivations/test_scarce_machines.py": "builders where disk, memory or open files run out",
     "tar/test_second_opinion.py": "the reader, its maps of sparse files, and libarchive",
 }
 """Test files of a room that are named for a subject of several of its modules, and why."""

@@ -10,7 +10,7 @@ import pytest
 
 from builders.compression import streams
 from builders.console.errors import UserError
-from builders.formats import documents
+from builders.formats import base_image, documents
 from builders.formats import image_archive as files
 from builders.image.layer_kinds import Blob, layer_from_json
 from builders.layers.archived import ArchiveReader
@@ -32,7 +32,7 @@ from tests.unit.archives import (
     sparse,
     tar,
 )
-from tests.unit.support import read_base
+from tests.unit.support import deadline, read_base
 
 LOWER = layer("lower")
 UPPER = layer("upper", 3000)
@@ -582,12 +582,48 @@ def test_a_manifest_of_a_wrong_shape_is_refused(read, value, words):
         (b"", "manifest.json is not JSON (line 1 column 1"),
         (b"no JSON", "manifest.json is not JSON"),
         (b"[" * 100_000, "manifest.json is not JSON (nested too deeply)"),
-        (b'["\xff"]', "manifest.json is not JSON ("),
+        (b'["\xff"]', "manifest.json is not JSON (byte 2 is not UTF-8)"),
+        ('["x"]'.encode("utf-16"), "manifest.json is not JSON (byte 0 is not UTF-8)"),
+        (b'\xef\xbb\xbf["x"]', "manifest.json is not JSON (line 1 column 1"),
+        (b'["\\ud800"]', 'half a surrogate pair in "\\ud800"'),
+        (b"[NaN]", "NaN is no JSON"),
+        (b"[-Infinity]", "-Infinity is no JSON"),
+        (b"[1e999]", 'the number "1e999" is out of range'),
+        (b"[" + b"9" * 5000 + b"]", "is out of range"),
+        (b"[" * 900 + b"]" * 900, "nested too deeply"),
+        (b'[{"Config": "a", "Config": "b"}]', 'the key "Config" is there twice in one object'),
     ],
 )
 def test_a_manifest_that_is_no_json_is_refused(read, text, words):
     members = [*plain_members(LAYERS)[:-1], ("manifest.json", text)]
     refused(read, tar(members), words)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [entry("CONFIG", []) | {"layers": ["x"]}],
+        [{"Config": "CONFIG", "RepoTags": [], "layers": []}],
+        [entry("CONFIG", []) | {"Layer\u017f": ["x"]}],
+        [entry("CONFIG", []) | {"config": "other.json"}],
+        [entry("CONFIG", []) | {"repotags": ["other"]}],
+    ],
+)
+def test_keys_that_engines_take_for_others_are_refused(read, value):
+    refused(read, manifest_of(value), "manifest.json[0] has the key", "which engines take for")
+
+
+def test_labels_may_differ_in_case_alone(read):
+    labels = {"Maintainer": "a", "maintainer": "b"}
+    image = read(config_of(dump(config(LAYERS, config={"Labels": labels}))))
+    assert image.config["config"]["Labels"] == labels
+
+
+def test_annotations_may_differ_in_case_alone(read):
+    name = "org.opencontainers.image.ref.name"
+    annotations = {name: "base:1", name.upper(): "other:1"}
+    image = read(tar(oci_members([(oci_image(LAYERS), {"annotations": annotations})])))
+    assert image.repo_tags == ("base:1",)
 
 
 def test_a_json_document_of_absurd_size_is_not_read(read, monkeypatch):
@@ -630,6 +666,9 @@ def config_of(document):
         (dump(config(LAYERS, config=[])), "config should be an object"),
         (dump(config(LAYERS, config={"Env": "A=b"})), "Env should be a list of strings"),
         (dump(config(LAYERS, history=3)), "history should be a list"),
+        (dump(config(LAYERS, Config={})), "has both config and Config"),
+        (dump(config(LAYERS, config={"Env": [], "ENV": []})), "config has both Env and ENV"),
+        (dump(config(LAYERS, history=[{"EMPTY_layer": True}])), 'history[0] has the key "EMPTY_l'),
         (
             dump(config([*LAYERS, LOWER])),
             "names 2 layers, but rootfs.diff_ids of config.json has 3",
@@ -726,6 +765,89 @@ def test_layers_with_sparse_files_have_the_digest_of_their_bytes(read):
     layer = layer_of(sparse("s", b"data", size=5000))
     image = read(tar(plain_members([layer])))
     assert [found.diff_id for found in image.layers] == [f"sha256:{sha256(layer)}"]
+
+
+# Bounds
+
+
+def test_an_image_of_absurdly_many_layers_is_refused(read):
+    name, data = f"{sha256(LOWER)}/layer.tar", LOWER
+    document = dump(config([LOWER] * 1001))
+    members = [(name, data), ("c.json", document)]
+    manifest = dump([entry("c.json", [name] * 1001)])
+    refused(read, tar([*members, ("manifest.json", manifest)]), "names 1001 layers, and no engine")
+
+
+def test_a_layer_that_is_mentioned_very_often_is_refused_soon(read):
+    name = f"{sha256(LOWER)}/layer.tar"
+    manifest = dump([entry("c.json", [name] * 100_000)])
+    members = [(name, LOWER), ("c.json", dump(config([LOWER] * 100_000)))]
+    with deadline(20):
+        refused(read, tar([*members, ("manifest.json", manifest)]), "names 100000 layers")
+
+
+def test_many_images_with_many_layers_each_are_refused(write, monkeypatch):
+    monkeypatch.setattr(base_image, "_MENTIONS_MAX", 4)
+    document = dump(config(LAYERS))
+    names = [name for name, _ in plain_members(LAYERS)[:2]]
+    manifest = [entry("c.json", names, [f"base:{number}"]) for number in range(3)]
+    members = [*plain_members(LAYERS)[:2], ("c.json", document), ("manifest.json", dump(manifest))]
+    with pytest.raises(UserError, match="x: its images name more than 4 layers in all"):
+        base_image.read_images(write(tar(members)), what="x")
+
+
+def test_a_manifest_of_absurdly_many_images_is_refused(read):
+    manifest = dump([entry("c.json", [])] * ((1 << 14) + 1))
+    refused(read, tar([("manifest.json", manifest)]), "names more than 16384 images")
+
+
+def test_a_document_that_many_images_name_is_not_read_for_ever(write, monkeypatch):
+    monkeypatch.setattr(documents, "_READ_LIMIT", 10_000)
+    document = dump(config(LAYERS)) + b" " * 1000
+    names = [name for name, _ in plain_members(LAYERS)[:2]]
+    manifest = dump([entry("c.json", names)] * 20)
+    members = [*plain_members(LAYERS)[:2], ("c.json", document), ("manifest.json", manifest)]
+    for form in both(tar(members)):
+        with pytest.raises(UserError, match="x: its JSON documents, each as often as others name"):
+            base_image.read_images(write(form), what="x")
+
+
+def wide_indexes(width):
+    """An OCI archive of indexes within each other, each of which names the next `width` times."""
+    inner = dump({"manifests": [descriptor(b"x")] * width})
+    blobs = [blob(inner)]
+    for _ in range(2):
+        entries = [descriptor(inner, "application/vnd.oci.image.index.v1+json")] * width
+        inner = dump({"manifests": entries})
+        blobs.append(blob(inner))
+    return tar([("oci-layout", b"{}"), *blobs[:-1], ("index.json", inner)])
+
+
+def test_indexes_that_name_each_other_again_and_again_are_refused_soon(read):
+    with deadline(20):
+        refused(
+            read, wide_indexes(3000), "its indexes, each as often as", "more than 16384 entries"
+        )
+
+
+def test_a_file_at_the_end_of_very_many_links_is_refused(read):
+    members = [(f"l{number}", link(f"l{number + 1}")) for number in range(41)]
+    manifest = dump([entry("c.json", ["l0"])])
+    members += [("l41", LOWER), ("c.json", dump(config([LOWER]))), ("manifest.json", manifest)]
+    refused(read, tar(members), "names layer l0, more than 40 links away")
+
+
+def test_names_fill_no_memory(read, monkeypatch):
+    monkeypatch.setattr(files, "_TEXTS_LIMIT", 10_000)
+    members = [(f"{number}" + "n" * 2000, link("t" * 100)) for number in range(5)]
+    refused(read, tar(members), "the names in it have more than 10000 characters")
+
+
+@pytest.mark.parametrize("compression", ["gz", "zstd", "xz", "bz2"])
+def test_a_stream_that_expands_without_end_is_refused(read, monkeypatch, compression):
+    monkeypatch.setattr(streams, "_SIZE_MAX", 1 << 22)
+    with pytest.raises(UserError, match=f"has {compression} data that make more than 4194304"):
+        read(COMPRESSORS[compression](tar([("zeros", bytes(8 << 20))])))
 
 
 # Streaming the layers

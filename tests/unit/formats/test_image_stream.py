@@ -18,7 +18,8 @@ from builders.image.layer_kinds import StoreLayer, TarLayer
 from builders.image.layering import hash_layers
 from builders.image.plan import Plan
 from builders.image.platform import Platform
-from tests.unit.support import BUILDERS
+from tests.unit.archives import config, dump, entry, tar
+from tests.unit.support import BUILDERS, read_base
 
 
 @pytest.fixture
@@ -73,8 +74,8 @@ def streamed(plan, tmp_path, **options):
 
 
 def members(archive):
-    with tarfile.open(archive) as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar}
+    with tarfile.open(archive) as opened:
+        return {member.name: opened.extractfile(member).read() for member in opened}
 
 
 def test_members_come_in_order_and_their_names_are_their_digests(plan, tmp_path):
@@ -82,17 +83,17 @@ def test_members_come_in_order_and_their_names_are_their_digests(plan, tmp_path)
     files = members(archive)
     manifest = json.loads(files["manifest.json"])
     assert list(files) == [*manifest[0]["Layers"], manifest[0]["Config"], "manifest.json"]
-    config = json.loads(files[manifest[0]["Config"]])
+    document = json.loads(files[manifest[0]["Config"]])
     assert manifest[0]["RepoTags"] == ["test:tag"]
     assert manifest[0]["Config"] == (
         hashlib.sha256(files[manifest[0]["Config"]]).hexdigest() + ".json"
     )
     digests = [hashlib.sha256(files[name]).hexdigest() for name in manifest[0]["Layers"]]
-    assert config["rootfs"]["diff_ids"] == [f"sha256:{digest}" for digest in digests]
+    assert document["rootfs"]["diff_ids"] == [f"sha256:{digest}" for digest in digests]
     assert manifest[0]["Layers"] == [f"{digest}/layer.tar" for digest in digests]
-    assert len(config["history"]) == len(digests)
-    assert config["config"] == {"Cmd": ["/bin/hello"]}
-    assert config["os"] == "linux"
+    assert len(document["history"]) == len(digests)
+    assert document["config"] == {"Cmd": ["/bin/hello"]}
+    assert document["os"] == "linux"
     assert archive.stat().st_size % 10240 == 0
 
 
@@ -128,9 +129,61 @@ def test_now_as_mtime_is_hashed_when_it_is_streamed(plan, tmp_path):
 
 def test_a_layer_that_occurs_twice_is_written_once(plan, tmp_path):
     twice = replace(plan, layers=(*plan.layers, plan.layers[0]))
-    with tarfile.open(streamed(twice, tmp_path)) as tar:
-        names = tar.getnames()
+    with tarfile.open(streamed(twice, tmp_path)) as archive:
+        names = archive.getnames()
     assert len(names) == len(set(names)) == 5
+
+
+def on_base(plan, tmp_path, name, content=b"evil"):
+    """`plan` on a base image whose only layer has this name and content."""
+    data = tar([("f", content)])
+    document = dump(config([data]))
+    manifest = dump([entry("base.json", [name])])
+    members = [(name, data), ("base.json", document), ("manifest.json", manifest)]
+    path = tmp_path / "base.tar"
+    path.write_bytes(tar(members))
+    return replace(plan, layers=(*read_base(path).layers, *plan.layers))
+
+
+def layers_of(archive):
+    """The layers of an archive in the image's order, all of them checked."""
+    files = members(archive)
+    (manifest,) = json.loads(files["manifest.json"])
+    diff_ids = json.loads(files[manifest["Config"]])["rootfs"]["diff_ids"]
+    found = [files[name] for name in manifest["Layers"]]
+    assert [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in found] == diff_ids
+    return manifest["Layers"]
+
+
+def own_name(layer):
+    return f"{layer.diff_id.removeprefix('sha256:')}/layer.tar"
+
+
+def test_a_layer_of_a_base_image_keeps_its_name(plan, tmp_path):
+    # The second one is what Docker before 25 calls them: the digest is of something else.
+    for name in ("some.tar", f"{'a' * 64}/layer.tar", "d/e/f"):
+        assert layers_of(streamed(on_base(plan, tmp_path, name), tmp_path))[0] == name
+
+
+def test_a_layer_of_a_base_image_that_is_called_like_one_of_ours_takes_not_its_place(
+    plan, tmp_path
+):
+    target = own_name(plan.layers[1])
+    taken = [target, target.partition("/")[0], f"{target}/x"]
+    for name in taken:
+        based = on_base(plan, tmp_path, name)
+        names = layers_of(streamed(based, tmp_path))
+        assert names == [own_name(layer) for layer in based.layers]
+
+
+def test_a_layer_of_a_base_image_that_is_called_like_the_configuration_takes_not_its_place(
+    plan, tmp_path
+):
+    based = on_base(plan, tmp_path, "any")
+    (manifest,) = json.loads(members(streamed(based, tmp_path))["manifest.json"])
+    for name in (manifest["Config"], f"{manifest['Config']}/x", "oci-layout/x"):
+        again = on_base(plan, tmp_path, name)
+        assert layers_of(streamed(again, tmp_path)) == [own_name(layer) for layer in based.layers]
 
 
 def test_a_missing_store_path_stops_it_before_the_first_byte(plan, tmp_path):
@@ -254,3 +307,78 @@ def test_the_tag_can_be_given_on_the_command_line(plan, tmp_path):
             process.communicate()
         manifest = json.loads(members(tmp_path / "out.tar")["manifest.json"])
         assert manifest[0]["RepoTags"] == ["given:1"]
+
+
+def gone():
+    """A pipe that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+@pytest.mark.parametrize("kind", ["full", "gone", "closed", "read-only"])
+@pytest.mark.parametrize("is_based", [False, True])
+def test_where_stderr_takes_nothing_the_image_is_whole(plan, tmp_path, kind, is_based):
+    if is_based:
+        plan = on_base(plan, tmp_path, "layer.tar")
+    expected = streamed(plan, tmp_path).read_bytes()
+    stderr = {
+        "full": lambda: os.open("/dev/full", os.O_WRONLY),
+        "gone": gone,
+        "closed": lambda: os.open(os.devnull, os.O_WRONLY),
+        "read-only": lambda: os.open(os.devnull, os.O_RDONLY),
+    }[kind]()
+    path = tmp_path / "plan.json"
+    path.write_text(plan.to_json())
+    command = [sys.executable, "-I", "-B", BUILDERS, "stream", path]
+    with open(tmp_path / "out", "wb") as out:
+        process = subprocess.run(
+            command,
+            stdout=out,
+            stderr=stderr,
+            preexec_fn=(lambda: os.close(2)) if kind == "closed" else None,
+        )
+    os.close(stderr)
+    assert process.returncode == 0
+    assert (tmp_path / "out").read_bytes() == expected
+
+
+@pytest.mark.parametrize("kind", ["/dev/full", "gone"])
+def test_an_error_that_cannot_be_shown_is_an_error_all_the_same(plan, tmp_path, kind):
+    path = tmp_path / "plan.json"
+    path.write_text(replace(plan, layers=[replace(plan.layers[2], size=1)]).to_json())
+    stderr = gone() if kind == "gone" else os.open(kind, os.O_WRONLY)
+    command = [sys.executable, "-I", "-B", BUILDERS, "stream", path]
+    process = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=stderr)
+    os.close(stderr)
+    assert process.returncode == 1
+
+
+@pytest.fixture(scope="module")
+def latin_1(tmp_path_factory):
+    """Variables of a locale that is not UTF-8."""
+    directory = tmp_path_factory.mktemp("locale")
+    name = "en_US.ISO-8859-1"
+    command = ["localedef", "-i", "en_US", "-f", "ISO-8859-1", str(directory / name)]
+    if not os.path.exists("/usr/share/i18n/locales/en_US"):
+        pytest.skip("there is nothing to make a locale of; tests/run gets it on Debian")
+    subprocess.run(command, check=True)
+    return {**os.environ, "LOCPATH": str(directory), "LC_ALL": name}
+
+
+def test_the_locale_has_no_say_in_the_bytes(plan, tmp_path, latin_1):
+    path = os.fsencode(plan.layers[0].paths[0])
+    for name in ("f\u00fcr", "\u65e5\u672c", "a\udcff"):
+        with open(os.path.join(path, os.fsencode(name)), "w") as file:
+            file.write(name.encode("utf-8", "surrogateescape").hex())
+    fresh = [replace(layer, diff_id=None, size=None) for layer in plan.layers[:2]]
+    layers = (*hash_layers(fresh, graph={}, jobs=1), plan.layers[2])
+    plan = replace(plan, layers=layers, config={"Cmd": ["f\u00fcr"]})
+    expected = streamed(plan, tmp_path).read_bytes()
+    is_latin = "import sys; sys.exit(sys.getfilesystemencoding() != 'iso8859-1')"
+    subprocess.run([sys.executable, "-I", "-c", is_latin], env=latin_1, check=True)
+    with open(tmp_path / "out", "wb") as out:
+        process = run_stream(plan, tmp_path, stdout=out, env=latin_1)
+        process.communicate()
+    assert process.returncode == 0
+    assert (tmp_path / "out").read_bytes() == expected

@@ -174,3 +174,15 @@ def test_a_tag_without_a_name_is_no_name(merge, capsys):
 def test_a_bad_image_is_named(merge, bad, words):
     with pytest.raises(UserError, match=words):
         merge(image([ONE], "a:1"), bad)
+
+
+@pytest.mark.parametrize("name", ["a b:1", "\x1b[2J:1", "é:1", "-a:1", "a\n:1", "a" * 400 + ":1"])
+def test_a_name_that_no_engine_takes_is_left_out_with_a_warning(merge, capsys, name):
+    with tarfile.open(fileobj=io.BytesIO(merge(image([ONE], name, "b:1")))) as merged:
+        (found,) = json.load(merged.extractfile("manifest.json"))
+    assert found["RepoTags"] == ["b:1"]
+    said = capsys.readouterr().err
+    assert said.startswith("warning: an image in image 0 has the name ")
+    assert said.endswith(", which no engine takes\n")
+    assert said.count("\n") == 1
+    assert "\x1b" not in said

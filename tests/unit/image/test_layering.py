@@ -1,6 +1,7 @@
 """Layers as each generation of nixpkgs cuts them: of its own graphs, limits and excluded paths."""
 
 import json
+import os
 import pathlib
 import random
 import subprocess
@@ -78,6 +79,30 @@ def test_the_command_prints_the_layers(tmp_path):
         done = command(graph, "--layering", layering, *limit, *excluded)
         assert json.loads(done.stdout) == case[key]
         assert done.stderr == ""
+
+
+@pytest.mark.parametrize("kind", ["full", "gone", "closed"])
+def test_where_stdout_takes_nothing_the_command_fails_in_one_line(tmp_path, kind):
+    path = tmp_path / "graph.json"
+    # Enough that it is not held back as a whole.
+    nodes = [{"path": f"/nix/store/{n}-a", "references": [], "narSize": 1} for n in range(2000)]
+    path.write_text(json.dumps(nodes))
+    options = ("--layering", SIZE, "--store-layers", "3")
+    reader, writer = os.pipe()
+    os.close(reader)
+    full = os.open("/dev/full", os.O_WRONLY)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "builders"), "layers", str(path), *options],
+        stdout=writer if kind == "gone" else full,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=(lambda: os.close(1)) if kind == "closed" else None,
+    )
+    os.close(full)
+    os.close(writer)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_command_reads_the_graph_of_an_image(tmp_path):

@@ -17,6 +17,7 @@ DIGEST = "sha256:" + 64 * "0"
         ("host:5000/group/app", "host:5000", "group/app"),
         ("[::1]:5000/app", "[::1]:5000", "app"),
         ("Host/app", "Host", "app"),
+        ("a-b.c--d.example:1/app", "a-b.c--d.example:1", "app"),
     ],
 )
 def test_a_name_begins_with_its_registry_or_is_of_the_default_one(name, registry, repository):
@@ -26,7 +27,26 @@ def test_a_name_begins_with_its_registry_or_is_of_the_default_one(name, registry
 
 
 @pytest.mark.parametrize(
-    "name", ["", "App", "a//b", "a:1", f"a@{DIGEST}", "docker://a", "a b", "-a", "a/", "a\n"]
+    "name",
+    [
+        "",
+        "App",
+        "a//b",
+        "a:1",
+        f"a@{DIGEST}",
+        "docker://a",
+        "a b",
+        "-a",
+        "a/",
+        "a\n",
+        "..",
+        "../a",
+        "a../b",
+        "./a",
+        "-a.b/c",
+        "a.-b/c",
+        "a/../b",
+    ],
 )
 def test_these_are_no_names(name):
     assert not is_name(name)

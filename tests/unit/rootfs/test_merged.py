@@ -10,6 +10,7 @@ import pytest
 
 from builders.console.errors import UserError
 from builders.rootfs import merged as merged_module
+from builders.rootfs import tally
 from builders.rootfs.merged import merge_layers
 from builders.rootfs.merged_tree import LayerFile
 from builders.tar.header import (
@@ -33,6 +34,7 @@ from tests.unit.archives import (
     write_sparse,
 )
 from tests.unit.archives import directory_header as directory
+from tests.unit.support import deadline
 
 
 @contextmanager
@@ -529,6 +531,58 @@ def test_directories_that_a_name_stands_for_fill_no_memory(refused, monkeypatch)
     monkeypatch.setattr(merged_module, "_FILES_MAX", 2000)
     layer = [(f"{number}/" + "a/" * 1000, b"") for number in range(3)]
     refused(layer, words=["the image has more than 2000 files"])
+
+
+def test_files_that_many_layers_name_again_are_counted(refused, monkeypatch):
+    monkeypatch.setattr(tally, "_MEMBERS_MAX", 10)
+    layer = [(f"d{number}/", directory()) for number in range(4)]
+    refused(layer, layer, layer, words=["the image has more than 10 files in its layers"])
+
+
+def test_long_paths_fill_no_memory(refused, monkeypatch):
+    monkeypatch.setattr(tally, "_NAMES_MAX", 100_000)
+    # Behind a link, a name of four bytes stands for one of two thousand.
+    layer = [("a/" * 1000, directory()), ("s", link("a/" * 1000))]
+    layer += [(f"s/{number}", b"") for number in range(50)]
+    refused(layer, words=["the image has more than 100000 bytes of names"])
+
+
+def test_a_maze_of_links_is_left_soon(refused):
+    maze = [("a/" * 800, directory()), ("l0", link("a/" * 800 + "../" * 800))]
+    maze += [(f"l{number + 1}", link(f"l{number}/" * 2 + ".")) for number in range(4)]
+    maze += [(f"l4/{number % 2}d/{number}", b"") for number in range(2000)]
+    with deadline(60):
+        refused(maze, words=["the image has links that lead through more than 4194304 files"])
+
+
+def test_deep_directories_that_are_hidden_again_and_again_are_left_soon(refused, monkeypatch):
+    monkeypatch.setattr(tally, "_STEPS_MAX", 100_000)
+    deep = [("a/" * 500 + f"{number}", b"") for number in range(1000)]
+    opaque = [("a/" * depth + ".wh..wh..opq", b"") for depth in range(1, 500)]
+    refused([*deep, *opaque], words=["the image has files more than 100000 directories away"])
+
+
+def test_a_hard_link_to_an_overlong_name_is_refused(refused):
+    refused([("a", b""), ("b", hard("./" * 3000 + "a"))], words=["/b is a hard link to a name"])
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE])
+@pytest.mark.parametrize("number", [(4096, 0), (0, 1 << 20), (2_000_000, 2_000_000)])
+def test_a_device_that_linux_does_not_have_is_refused(refused, kind, number):
+    device = special(kind, devmajor=number[0], devminor=number[1])
+    words = f"/d is a device of the impossible number {number[0]}:{number[1]}"
+    refused([("d", device)], words=[words])
+
+
+def test_the_largest_device_is_taken(tmp_path):
+    device = special(tarfile.CHRTYPE, devmajor=4095, devminor=(1 << 20) - 1)
+    with merged(tmp_path, [("d", device)]) as tree:
+        assert tree.find("d").device == (4095, (1 << 20) - 1)
+
+
+def test_a_sparse_file_of_any_size_is_refused(refused):
+    words = "/s is a sparse file of more than 17592186044416 bytes"
+    refused(layer_of(sparse("s", b"x", size=1 << 60)), words=[words])
 
 
 # Damage

@@ -7,6 +7,7 @@ import tarfile
 import pytest
 
 from builders.console.errors import UserError
+from builders.tar import reader
 from builders.tar.header import (
     DIRECTORY,
     HARD_LINK,
@@ -176,6 +177,76 @@ def test_an_extended_attribute_without_a_name_that_files_can_have_is_refused():
     record = pax_record(b"SCHILY.xattr.user\0a", b"1")
     header = extended_header(len(record)) + record + bytes(-len(record) % 512)
     refused(header + tarfile.TarInfo("x").tobuf() + bytes(1024), "bad pax record")
+
+
+def extended(*records, kind=b"x"):
+    """An extended header of `records`, pairs of bytes."""
+    data = b"".join(pax_record(key, value) for key, value in records)
+    raw = bytearray(extended_header(len(data)))
+    raw[156:157] = kind
+    raw[148:156] = b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw)
+    return bytes(raw) + data + bytes(-len(data) % 512)
+
+
+FILE = tarfile.TarInfo("x").tobuf()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (b"user.\xff", "an extended attribute whose name 'user.\\\\udcff' is not UTF-8"),
+        (b"", "an extended attribute with a name of 0 bytes"),
+        (b"user." + b"n" * 251, "an extended attribute with a name of 256 bytes"),
+    ],
+)
+def test_a_name_that_no_extended_attribute_can_have_is_refused(name, words):
+    refused(extended((b"SCHILY.xattr." + name, b"")) + FILE + bytes(1024), f"x has {words}")
+
+
+@pytest.mark.parametrize(
+    ("key", "limit"),
+    [(b"path", 1 << 16), (b"linkpath", 1 << 16), (b"uname", 1024), (b"gname", 1024)],
+)
+def test_texts_have_a_limit(key, limit):
+    read(extended((key, b"n" * limit)) + FILE + bytes(1024))
+    words = f"x has a {key.decode()} of {limit + 1} bytes, more than {limit}"
+    refused(extended((key, b"n" * (limit + 1))) + FILE + bytes(1024), words)
+    if key == b"path":
+        refused(tar([("n" * (limit + 1), b"")], format=tarfile.GNU_FORMAT), words)
+
+
+def test_the_extensions_of_one_member_have_a_limit_together():
+    many = b"".join(extended((b"comment", b"c" * 99_000)) for _ in range(11))
+    refused(many + FILE + bytes(1024), "more than 1048576 bytes of names and attributes for one")
+    each = extended((b"comment", b"c" * 99_000)) + FILE
+    assert len(read(each * 20 + bytes(1024))) == 20
+
+
+def test_records_for_all_members_have_a_limit_together():
+    each = extended((b"SCHILY.xattr.a", b"c" * 99_000), kind=b"g") + FILE
+    refused(each * 11 + bytes(1024), "more than 1048576 bytes of names and attributes")
+
+
+def test_extended_attributes_have_a_limit(monkeypatch):
+    names = [(b"SCHILY.xattr.%d" % number + b"n" * 200, b"") for number in range(330)]
+    refused(extended(*names) + FILE + bytes(1024), "more extended attributes than Linux takes")
+    monkeypatch.setattr(reader, "_XATTRS_LIMIT", 100)
+    few = extended(*names[:9], kind=b"g")
+    refused(few + FILE * 12 + bytes(1024), "x has more than 100 extended attributes")
+
+
+def test_headers_have_a_limit(monkeypatch):
+    monkeypatch.setattr(reader, "_MEMBERS_LIMIT", 10)
+    refused(FILE * 11 + bytes(1024), "x has more than 10 tar headers")
+
+
+def test_names_in_records_have_a_limit_together(monkeypatch):
+    monkeypatch.setattr(reader, "_TEXTS_LIMIT", 1000)
+    refused(
+        extended((b"path", b"n" * 300), kind=b"g") + FILE * 4 + bytes(1024),
+        "x has more than 1000 bytes of names in records",
+    )
 
 
 def test_pax_records_that_are_empty_or_lead_a_name_elsewhere():

@@ -1,12 +1,16 @@
 """What any kind of sink can do, and what it says of files that are not what they were."""
 
+import hashlib
 import os
+import resource
 
 import pytest
 
 from builders.console.errors import UserError
+from builders.layers.store_paths import list_entries
+from builders.tar import sinks
 from builders.tar.sinks import FileSink, HashSink, copy_file
-from tests.unit.support import Collected
+from tests.unit.support import Collected, deadline
 
 
 @pytest.fixture
@@ -34,6 +38,60 @@ def test_a_hash_takes_parts_of_files_too(file):
     by_parts.copy_range(fd, 0, 70_001, "file")
     by_parts.copy_range(fd, 70_001, len(data) - 70_001, "file")
     assert by_parts.digest() == whole.digest()
+
+
+@pytest.mark.parametrize("ahead", [0, 1 << 20])
+def test_a_file_that_is_cut_while_it_is_hashed_is_one_clear_line(tmp_path, ahead):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(3 << 20))
+    sink = HashSink(ahead=ahead)
+    with open(path, "rb") as file:
+        os.truncate(path, 1 << 20)
+        with pytest.raises(UserError, match="file no longer has the 3145728 bytes that it had"):
+            sink.copy(file.fileno(), 3 << 20, "file")
+            sink.digest()
+
+
+def test_who_hashes_on_after_an_error_does_not_wait_for_ever():
+    sink = HashSink(ahead=1)
+    with open(os.devnull, "rb") as file, deadline(20):
+        for _ in range(2000):
+            try:
+                sink.copy(file.fileno(), 1, "file")
+                sink.write(bytes(1 << 20))
+            except UserError:
+                pass
+        with pytest.raises(UserError, match="file no longer has"):
+            sink.digest()
+
+
+def test_too_many_open_files_are_not_blamed_on_the_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        words = "file: Too many open files; raise the limit of open files"
+        with pytest.raises(UserError, match=words):
+            copy_file(Collected(), str(tmp_path / "file"), 0)
+        with pytest.raises(UserError, match="Too many open files; raise the limit of open files"):
+            list_entries(os.fsencode(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_files_that_wait_for_the_hash_are_few(tmp_path, monkeypatch):
+    monkeypatch.setattr(sinks, "_FILES_AHEAD", 3)
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 300_000)
+    sink, expected = HashSink(), hashlib.sha256()
+    before = len(os.listdir("/proc/self/fd"))
+    with open(path, "rb") as file:
+        for _ in range(50):
+            sink.copy(file.fileno(), 300_000, "file")
+            expected.update(b"x" * 300_000)
+            assert len(os.listdir("/proc/self/fd")) <= before + 8
+    assert sink.digest() == expected.hexdigest()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_plain_sink_takes_what_a_pipe_has_and_says_where_it_ends():

@@ -11,7 +11,7 @@ import pytest
 
 from builders.compression.streams import FileRange
 from builders.console.errors import UserError
-from builders.tar.header import REGULAR, SPARSE
+from builders.tar.header import REGULAR, SPARSE, extended_header, pax_record
 from builders.tar.member import Extent
 from builders.tar.reader import Scan
 from builders.tar.tape import Tape
@@ -183,6 +183,19 @@ def pax_form(data, records):
 )
 def test_records_that_make_no_map_are_refused(refused, records, reason):
     refused(pax_form(b"8 bytes!", records), reason)
+
+
+def test_the_name_of_a_sparse_file_has_a_limit():
+    records = {"map": "2,8", "size": "20", "name": "n" * 70_000}
+    with pytest.raises(UserError, match=r"has a GNU\.sparse\.name of 70000 bytes, more"):
+        read(pax_form(b"8 bytes!", records))
+
+
+def test_a_record_of_a_name_that_is_not_utf8_is_no_part_of_the_map():
+    record = pax_record(b"GNU.sparse.\xff", b"x")
+    header = extended_header(len(record)) + record + bytes(-len(record) % 512)
+    (member,) = read(header + pax_form(b"8 bytes!", {"map": "2,8", "size": "20"}))
+    assert (member.size, member.extents) == (20, (Extent(2, 8),))
 
 
 @pytest.mark.parametrize("count", [b"999999999999", b"-1", b"9" * 20, b"x", b"9" * 600])

@@ -1,0 +1,1 @@
+"""Inputs that nobody thought of, for every reader of what others wrote."""
