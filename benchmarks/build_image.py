@@ -32,6 +32,7 @@ def main() -> None:
     programs = ("shell", "stdenv", "fakeroot", "fakeroot_path", "root_path", "python", "library")
     no_base = {"base": None, "from_image": None}
     store = {"store_dir": "/nix/store"}
+    where = {"where": "in docker image image"}
     with tempfile.TemporaryDirectory() as directory:
         layer, layers, conf = (f"{directory}/{name}" for name in ("layer", "layers", "conf"))
         build(
@@ -41,7 +42,11 @@ def main() -> None:
             **no_base,
             **store,
             **dict.fromkeys(programs, ""),
-            image_name="image",
+            **where,
+            base_names=None,
+            config_references=None,
+            copy_engine_files=True,
+            directories=[],
             copy_to_root=[sys.argv[2]],
             keep_contents_dirlinks=False,
             extra_commands="",
@@ -57,6 +62,7 @@ def main() -> None:
             {"out": layers},
             **no_base,
             **store,
+            **where,
             layer=layer,
             exclude=[],
             closure=[
@@ -67,6 +73,10 @@ def main() -> None:
             "image_plan",
             f"{directory}/top-3",
             {"out": conf, "graph": f"{directory}/graph"},
+            **store,
+            **where,
+            variant=None,
+            made_in_containers=[],
             image_name="image",
             tag="latest",
             tag_by_archive=True,
@@ -82,6 +92,7 @@ def main() -> None:
             "image_file",
             f"{directory}/top-4",
             {"out": f"{directory}/image.tar.gz"},
+            **where,
             plan=conf,
             compressor="gz",
             compression_level=None,

@@ -66,6 +66,7 @@ def _ours(builders: Sequence[str], archive: str, directory: str) -> Run:
     top, output = f"{directory}/build", f"{directory}/ours.tar"
     os.mkdir(top)
     arguments = {
+        "where": "in dockerTools.exportImage",
         "from_image": archive,
         "from_image_name": None,
         "from_image_tag": None,
