@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase
-from builders.formats.base_image import read_base_image
+from builders.formats.image_reader import read_base_image
 from builders.formats.named_images import Choice
 
 

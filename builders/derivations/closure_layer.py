@@ -17,7 +17,7 @@ from builders.layers.tree import MTIME
 from builders.layers.walk import walk
 from builders.remedies import CHECK_STORE
 from builders.rootfs.base_tree import open_base
-from builders.rootfs.merged import OPAQUE, WHITEOUT
+from builders.rootfs.merge_layers import OPAQUE, WHITEOUT
 from builders.rootfs.merged_tree import MergedTree
 from builders.rootfs.over_base import check_store
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from builders.console.errors import writing
 from builders.derivations import arguments
 from builders.derivations.base_image import from_image_choice
-from builders.formats.base_image import read_base_image
+from builders.formats.image_reader import read_base_image
 from builders.formats.stream_scripts import is_script, run_stream
 from builders.layers.tree import MTIME
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
-from builders.rootfs.merged import merge_layers
+from builders.rootfs.merge_layers import merge_layers
 from builders.tar.sinks import FileSink
 
 

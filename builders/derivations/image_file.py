@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from builders.derivations import arguments
 from builders.derivations.image_plan import output_hash
-from builders.formats.image_file import write_image_file
+from builders.formats.compressed_image import write_image_file
 from builders.image.plan import plan_from_json
 from builders.remedies import CHECK_STORE
 

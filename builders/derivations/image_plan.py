@@ -12,7 +12,7 @@ from typing import Any
 from builders.console.errors import warn, writing
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase, PlannedLayers
-from builders.formats.base_image import inherited_env
+from builders.formats.image_reader import inherited_env
 from builders.image.configuration import overlay_config
 from builders.image.dates import NOW, parse_date, parse_time
 from builders.image.layer_kinds import StoreLayer, TarLayer

@@ -8,8 +8,8 @@ from builders.compression.produce import compress_output
 from builders.compression.streams import GZIP, NONE, ZSTD
 from builders.console.errors import writing
 from builders.derivations import arguments
-from builders.formats.base_image import read_images
-from builders.formats.merging import Source, write_merged
+from builders.formats.image_reader import read_images
+from builders.formats.several_images import Source, write_merged
 from builders.formats.stream_scripts import is_script, run_stream
 from builders.layers.tree import MTIME
 from builders.tar.sinks import FileSink

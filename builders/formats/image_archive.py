@@ -89,7 +89,7 @@ def open_archive(
 ) -> Iterator[ImageArchive]:
     """Open the archive at `path`, and read which members it has.
 
-    `jobs`, `spool` and errors are as in builders.formats.base_image.read_base_image.
+    `jobs`, `spool` and errors are as in builders.formats.image_reader.read_base_image.
     """
     if os.path.exists(os.path.join(path, OCI_LAYOUT)):
         die(

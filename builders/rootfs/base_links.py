@@ -16,7 +16,7 @@ from builders.layers.tree import Inherited, xattrs_of
 from builders.layers.walk import walk
 from builders.rootfs.copies import is_same
 from builders.rootfs.links import link_tree
-from builders.rootfs.merged import OPAQUE
+from builders.rootfs.merge_layers import OPAQUE
 from builders.rootfs.merged_tree import Node
 from builders.rootfs.moves import redirect, rename, writable
 from builders.rootfs.over_base import Destination, Kind, OverBase

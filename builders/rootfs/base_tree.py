@@ -17,7 +17,7 @@ from builders.compression.streams import (
 from builders.console.errors import die
 from builders.image.layer_kinds import BaseLayer
 from builders.layers.archived import ArchiveReader
-from builders.rootfs.merged import merge_layers
+from builders.rootfs.merge_layers import merge_layers
 from builders.rootfs.merged_tree import LayerFile, MergedTree
 
 

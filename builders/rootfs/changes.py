@@ -14,7 +14,7 @@ from typing import Final
 
 from builders.console.errors import UserError, die
 from builders.layers.tree import xattrs_of
-from builders.rootfs.merged import OPAQUE, WHITEOUT
+from builders.rootfs.merge_layers import OPAQUE, WHITEOUT
 from builders.rootfs.merged_tree import MergedTree, Node
 from builders.rootfs.unpack import at, copy_facts
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import UserError, die, remedy, warn, writing
-from builders.rootfs.symlinks import follow
+from builders.rootfs.on_disk import follow
 
 _WRITABLE: Final = 0o200
 ROOT_WRITABLE: Final = 0o220

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from builders.rootfs.symlinks import follow
+from builders.rootfs.on_disk import follow
 
 ENGINE_FILES: Final = (
     "etc/group",

@@ -11,7 +11,7 @@ import stat
 from typing import Final
 
 from builders.console.errors import die, warn
-from builders.rootfs.symlinks import follow
+from builders.rootfs.on_disk import follow
 
 _DIRECTORY_MODE: Final = 0o755
 _LEFT_OUT: Final = frozenset({"BitKeeper", "CVS", "CVS.adm", "RCS", "SCCS", ".svn"})

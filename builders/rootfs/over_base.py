@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Final
 
 from builders.console.errors import die, warn
-from builders.rootfs.merged import OPAQUE, WHITEOUT
+from builders.rootfs.merge_layers import OPAQUE, WHITEOUT
 from builders.rootfs.merged_tree import Node
 from builders.rootfs.unpack import at
 from builders.tar.header import SYMLINK

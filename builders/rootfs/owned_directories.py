@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.console.errors import die
-from builders.rootfs.symlinks import follow
+from builders.rootfs.on_disk import follow
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Final
 from builders.console.errors import warn
 from builders.layers.tree import IGNORED_XATTRS
 from builders.layers.walk import walk
-from builders.rootfs.symlinks import follow
+from builders.rootfs.on_disk import follow
 
 _FILE_MODES: Final = (0o444, 0o555)
 _DIRECTORY_MODES: Final = (0o555,)

@@ -9,7 +9,7 @@ import pytest
 from builders.console.errors import UserError
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
-from builders.rootfs.merged import merge_layers
+from builders.rootfs.merge_layers import merge_layers
 from builders.tar.sinks import FileSink
 from tests.engine.engines import Docker, EngineError
 from tests.unit.archives import directory_header as directory

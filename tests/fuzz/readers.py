@@ -14,10 +14,10 @@ import tarfile
 from builders.closure.popularity import limit_layers
 from builders.compression.streams import CHUNK, open_decompressed
 from builders.console.errors import UserError
-from builders.formats.base_image import read_base_image, read_images
 from builders.formats.image_index import choose_platform, describe_platforms, read_index
+from builders.formats.image_reader import read_base_image, read_images
 from builders.formats.image_stream import stream_image
-from builders.formats.merging import Source, write_merged
+from builders.formats.several_images import Source, write_merged
 from builders.image.configuration import overlay_config
 from builders.image.layering import LAYERINGS, assign_layers
 from builders.image.plan import Plan, plan_from_json
@@ -25,7 +25,7 @@ from builders.image.platform import Platform
 from builders.programs.list_layers import load_graph
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
-from builders.rootfs.merged import merge_layers
+from builders.rootfs.merge_layers import merge_layers
 from builders.rootfs.merged_tree import LayerFile
 from builders.rootfs.unpack import unpack
 from builders.tar.header import DIRECTORY

@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 import signal
 
-from builders.formats.base_image import BaseImage, read_base_image
+from builders.formats.image_reader import BaseImage, read_base_image
 from builders.formats.named_images import Choice
 from builders.tar.sinks import Sink
 

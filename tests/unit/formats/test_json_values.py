@@ -3,7 +3,7 @@
 import pytest
 
 from builders.console.errors import UserError
-from builders.formats.base_image import inherited_env
+from builders.formats.image_reader import inherited_env
 from builders.formats.json_values import JsonValue
 
 

@@ -15,7 +15,7 @@ import pytest
 from builders.console.errors import UserError
 from builders.layers.tree import MTIME, write_tree_layer
 from builders.rootfs.changes import Snapshot
-from builders.rootfs.merged import merge_layers
+from builders.rootfs.merge_layers import merge_layers
 from builders.rootfs.merged_tree import LayerFile
 from builders.rootfs.unpack import lay_over, unpack
 from builders.tar.header import REGULAR

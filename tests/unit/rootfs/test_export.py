@@ -13,7 +13,7 @@ import pytest
 from builders.console.errors import UserError
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
-from builders.rootfs.merged import merge_layers
+from builders.rootfs.merge_layers import merge_layers
 from builders.tar.sinks import FileSink
 from tests.unit.archives import (
     COMPRESSORS,

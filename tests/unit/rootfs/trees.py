@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from builders.rootfs.merged import merge_layers
+from builders.rootfs.merge_layers import merge_layers
 from builders.rootfs.merged_tree import LayerFile, MergedTree
 from tests.unit.archives import tar
 

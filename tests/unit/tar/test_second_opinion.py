@@ -250,7 +250,7 @@ def test_damaged_headers_with_a_right_checksum_are_refused_or_read_as_libarchive
 def _is_seen_otherwise(found, expected):
     """Whether a member is of a type that libarchive takes for another, or has a negative owner.
 
-    Such members are refused by who gets them: builders.rootfs.merged.
+    Such members are refused by who gets them: builders.rootfs.merge_layers.
     """
     known = (*second_opinion.TYPES.values(), HARD_LINK)
     types = [member[1] for member, _ in found]

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import pytest
 
 from builders.console.errors import UserError
-from builders.rootfs import merged as merged_module
+from builders.rootfs import merge_layers as merged_module
 from builders.rootfs import tally
-from builders.rootfs.merged import merge_layers
+from builders.rootfs.merge_layers import merge_layers
 from builders.rootfs.merged_tree import LayerFile
 from builders.tar.header import (
     BLOCK_DEVICE,

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Final
 
 from builders.console.errors import warn
-from builders.formats.base_image import BaseImage
 from builders.formats.docker_archive import DockerArchiveWriter, ImageEntry, layer_name
+from builders.formats.image_reader import BaseImage
 from builders.formats.named_images import familiar
 from builders.image.layer_kinds import BaseLayer
 from builders.layers.archived import ArchiveReader

@@ -7,8 +7,8 @@ import tarfile
 import pytest
 
 from builders.console.errors import UserError
-from builders.formats.base_image import read_images
-from builders.formats.merging import Source, write_merged
+from builders.formats.image_reader import read_images
+from builders.formats.several_images import Source, write_merged
 from builders.tar.sinks import FileSink
 from tests.unit.archives import (
     COMPRESSORS,

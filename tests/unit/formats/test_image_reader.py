@@ -10,7 +10,7 @@ import pytest
 
 from builders.compression import streams
 from builders.console.errors import UserError
-from builders.formats import base_image, documents
+from builders.formats import documents
 from builders.formats import image_archive as files
 from builders.image.layer_kinds import Blob, layer_from_json
 from builders.layers.archived import ArchiveReader
@@ -787,13 +787,13 @@ def test_a_layer_that_is_mentioned_very_often_is_refused_soon(read):
 
 
 def test_many_images_with_many_layers_each_are_refused(write, monkeypatch):
-    monkeypatch.setattr(base_image, "_MENTIONS_MAX", 4)
+    monkeypatch.setattr(image_reader, "_MENTIONS_MAX", 4)
     document = dump(config(LAYERS))
     names = [name for name, _ in plain_members(LAYERS)[:2]]
     manifest = [entry("c.json", names, [f"base:{number}"]) for number in range(3)]
     members = [*plain_members(LAYERS)[:2], ("c.json", document), ("manifest.json", dump(manifest))]
     with pytest.raises(UserError, match="x: its images name more than 4 layers in all"):
-        base_image.read_images(write(tar(members)), what="x")
+        image_reader.read_images(write(tar(members)), what="x")
 
 
 def test_a_manifest_of_absurdly_many_images_is_refused(read):
@@ -809,7 +809,7 @@ def test_a_document_that_many_images_name_is_not_read_for_ever(write, monkeypatc
     members = [*plain_members(LAYERS)[:2], ("c.json", document), ("manifest.json", manifest)]
     for form in both(tar(members)):
         with pytest.raises(UserError, match="x: its JSON documents, each as often as others name"):
-            base_image.read_images(write(form), what="x")
+            image_reader.read_images(write(form), what="x")
 
 
 def wide_indexes(width):
