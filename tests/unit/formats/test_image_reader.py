@@ -10,7 +10,7 @@ import pytest
 
 from builders.compression import streams
 from builders.console.errors import UserError
-from builders.formats import documents
+from builders.formats import documents, image_reader
 from builders.formats import image_archive as files
 from builders.image.layer_kinds import Blob, layer_from_json
 from builders.layers.archived import ArchiveReader
