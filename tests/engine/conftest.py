@@ -22,7 +22,7 @@ def docker_engine(engine_directory: pathlib.Path) -> Iterator[Docker]:
     """The one Docker daemon of all tests."""
     directory = engine_directory / "docker"
     directory.mkdir()
-    with docker_daemon(directory) as docker:
+    with docker_daemon(directory, "--storage-driver=vfs") as docker:
         yield docker
 
 

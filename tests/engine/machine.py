@@ -1,6 +1,5 @@
 """Another Debian beside this one: its programs, in mounts and processes of their own."""
 
-import os
 import pathlib
 import subprocess
 import time
@@ -50,23 +49,26 @@ def machine(root: pathlib.Path, directory: pathlib.Path) -> Iterator[Machine]:
     over.mkdir()
     shared.mkdir()
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    first = subprocess.Popen(
-        [
-            *("setpriv", "--pdeathsig", "KILL"),
-            *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
-            *(REPOSITORY / "tests/debian/enter", "--over", over),
-            *("--bind", shared, shared, "--bind-read-only", "/nix/store", "/nix/store"),
-            # The first process has to wait for those that lose their parents.
-            *(root, "sh", "-c", 'touch "$1"; while :; do sleep 1; done', "sh", ready),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        env={"PATH": path},
-        start_new_session=True,
-    )
+    log = directory / "log"
+    with log.open("wb") as said:
+        first = subprocess.Popen(
+            [
+                *("setpriv", "--pdeathsig", "KILL"),
+                *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
+                *(REPOSITORY / "tests/debian/enter", "--over", over),
+                *("--bind", shared, shared, "--bind-read-only", "/nix/store", "/nix/store"),
+                # The first process has to wait for those that lose their parents.
+                *(root, "sh", "-c", 'touch "$1"; while :; do sleep 1; done', "sh", ready),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env={"PATH": path},
+            start_new_session=True,
+        )
     inside = ""
     try:
-        _await(ready, first)
+        _await(ready, first, log)
         inside = pathlib.Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().strip()
         enter = ("nsenter", f"--target={inside}", "--mount", "--pid", "--root", "--wd")
         environment = ("env", "-i", f"PATH={path}", "HOME=/root", "LANG=C.UTF-8")
@@ -79,9 +81,9 @@ def machine(root: pathlib.Path, directory: pathlib.Path) -> Iterator[Machine]:
             time.sleep(0.02)
 
 
-def _await(ready: pathlib.Path, first: subprocess.Popen[bytes]) -> None:
+def _await(ready: pathlib.Path, first: subprocess.Popen[bytes], log: pathlib.Path) -> None:
     deadline = time.monotonic() + _START_LIMIT
     while not ready.exists():
         if first.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{os.fspath(ready)} never came: the mounts could not be made")
+            raise RuntimeError(f"the mounts could not be made: {log.read_text()}")
         time.sleep(0.05)
