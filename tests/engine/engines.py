@@ -234,6 +234,7 @@ class Podman:
     directory: pathlib.Path
     driver: str = "vfs"
     prefix: tuple[str, ...] = ()
+    cgroup: str = "/libpod_parent"
 
     def command(self, *arguments: str | os.PathLike[str]) -> str:
         """Run podman and return what it prints to stdout; raises `EngineError`."""
@@ -248,9 +249,10 @@ class Podman:
 
     def run(self, image: str, *arguments: str) -> Completed:
         """Run a container without a network until it ends; raises `EngineError` if it fails."""
-        # crun is the default where it is installed.
-        command = [*self._podman(), "--runtime=runc", "run", "--rm", "--network=none"]
-        output = execute([*command, "--cgroups=disabled", image, *arguments])
+        # crun is the default where it is installed; no systemd is there to ask for cgroups.
+        command = [*self._podman(), "--runtime=runc", "--cgroup-manager=cgroupfs"]
+        options = ["--rm", "--network=none", f"--cgroup-parent={self.cgroup}"]
+        output = execute([*command, "--events-backend=file", "run", *options, image, *arguments])
         return subprocess.CompletedProcess(arguments, 0, output, "")
 
     def inspect(self, image: str) -> dict[str, Any]:

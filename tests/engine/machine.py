@@ -1,5 +1,6 @@
 """Another Debian beside this one: its programs, in mounts and processes of their own."""
 
+import os
 import pathlib
 import subprocess
 import time
@@ -18,11 +19,12 @@ class Machine:
     """A Debian in which commands run: `[*prefix, program, argument…]`.
 
     It shares with this machine the kernel, the Nix store, and `directory`, whose path is the same
-    in both.
+    in both. Containers belong into `cgroup`.
     """
 
     prefix: tuple[str, ...]
     directory: pathlib.Path
+    cgroup: str
 
 
 def engines_root(release: str) -> pathlib.Path:
@@ -30,7 +32,7 @@ def engines_root(release: str) -> pathlib.Path:
 
     Where there is none, it is made. Raises `RuntimeError` with the reason why it can't be.
     """
-    command = [REPOSITORY / "tests/debian/engines", release]
+    command = [str(REPOSITORY / "tests/debian/engines"), release]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(result.stderr.strip())
@@ -66,19 +68,28 @@ def machine(root: pathlib.Path, directory: pathlib.Path) -> Iterator[Machine]:
             env={"PATH": path},
             start_new_session=True,
         )
-    inside = ""
+    inside, cgroup = "", f"longshore-{os.getpid()}"
     try:
         _await(ready, first, log)
         inside = pathlib.Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().strip()
         enter = ("nsenter", f"--target={inside}", "--mount", "--pid", "--root", "--wd")
         environment = ("env", "-i", f"PATH={path}", "HOME=/root", "LANG=C.UTF-8")
-        yield Machine((*enter, *environment), shared)
+        yield Machine((*enter, *environment), shared, cgroup)
     finally:
         first.kill()
         first.wait()
         # The first process inside is reaped when all the others have been.
         while inside and pathlib.Path(f"/proc/{inside}").exists():
             time.sleep(0.02)
+        _remove_cgroups(cgroup)
+
+
+def _remove_cgroups(name: str) -> None:
+    """Remove what is left of the cgroup `name`, in every hierarchy, with all below it."""
+    hierarchies = pathlib.Path("/sys/fs/cgroup")
+    for top in (hierarchies / name, *hierarchies.glob(f"*/{name}")):
+        for directory, _, _ in os.walk(top, topdown=False):
+            os.rmdir(directory)
 
 
 def _await(ready: pathlib.Path, first: subprocess.Popen[bytes], log: pathlib.Path) -> None:

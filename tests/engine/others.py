@@ -41,8 +41,7 @@ class Containerd:
 
     socket: pathlib.Path
     prefix: tuple[str, ...]
-
-    NAMESPACE = "longshore"
+    namespace: str
 
     def command(self, *arguments: str) -> str:
         """Run ctr and return what it prints to stdout; raises `EngineError`."""
@@ -68,7 +67,7 @@ class Containerd:
             self.command("images", "rm", "--sync", *images)
 
     def _ctr(self) -> list[str]:
-        return [*self.prefix, "ctr", "--address", str(self.socket), "--namespace", self.NAMESPACE]
+        return [*self.prefix, "ctr", "--address", str(self.socket), "--namespace", self.namespace]
 
 
 @contextmanager
@@ -88,16 +87,14 @@ def containerd(machine: Machine, directory: pathlib.Path) -> Iterator[Containerd
             start_new_session=True,
         )
     try:
-        engine = Containerd(socket, machine.prefix)
+        # ctr makes a cgroup for its namespace.
+        engine = Containerd(socket, machine.prefix, namespace=machine.cgroup)
         await_answer(lambda: engine.command("version"), daemon, log)
         yield engine
         engine.remove_all()
     finally:
         daemon.terminate()
         daemon.wait()
-        # ctr makes a cgroup for its namespace, and leaves it.
-        for cgroup in pathlib.Path("/sys/fs/cgroup").glob(f"**/{Containerd.NAMESPACE}"):
-            cgroup.rmdir()
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ class Umoci:
 
 
 def _run_in_tree(prefix: tuple[str, ...], root: str, *arguments: str) -> Completed:
-    output = execute([*prefix, "env", "PATH=/bin", "chroot", root, *arguments])
+    output = execute([*prefix, "env", "PATH=/bin", "/usr/sbin/chroot", root, *arguments])
     return subprocess.CompletedProcess(arguments, 0, output, "")
 
 

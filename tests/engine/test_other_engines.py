@@ -45,17 +45,19 @@ def started(name: str, other: Machine, directory: pathlib.Path) -> Iterator[Engi
     prefix = other.prefix
     match name:
         case "docker-overlay2":
-            with docker_daemon(directory, "--storage-driver=overlay2", prefix=prefix) as docker:
+            options = (f"--cgroup-parent=/{other.cgroup}", "--storage-driver=overlay2")
+            with docker_daemon(directory, *options, prefix=prefix) as docker:
                 yield docker
         case "docker-containerd":
             features = {"containerd-snapshotter": True}
-            with docker_daemon(directory, prefix=prefix, features=features) as docker:
+            cgroup = f"--cgroup-parent=/{other.cgroup}"
+            with docker_daemon(directory, cgroup, prefix=prefix, features=features) as docker:
                 yield docker
         case "containerd":
             with containerd(other, directory) as daemon:
                 yield daemon
         case "podman":
-            yield Podman(directory, "overlay", prefix)
+            yield Podman(directory, "overlay", prefix, f"/{other.cgroup}")
         case "buildah":
             yield Buildah(directory, prefix)
         case _:
@@ -209,7 +211,7 @@ CASES = {
           name = "over"; tag = "1"; fromImage = BASE; contents = {TOOLS}; maxLayers = 6;
           config.Env = [ "PATH=/bin" ]; fakeRootCommands = ''{FAKEROOT}'';
         }}""",
-        BASE_SHOWN + FAKEROOT_SHOWN,
+        BASE_SHOWN.rstrip() + FAKEROOT_SHOWN,
     ),
     "root script over a base": Case(
         f"""buildImage {{
