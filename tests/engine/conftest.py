@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engine.engines import Docker, Podman, docker_daemon
+from tests.engine.machine import RELEASE, Machine, engines_root, machine
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +40,21 @@ def podman(engine_directory: pathlib.Path) -> Iterator[Podman]:
     podman = Podman(engine_directory / "podman")
     yield podman
     podman.remove_all()
+
+
+@pytest.fixture(scope="session")
+def other_root() -> pathlib.Path:
+    """The root of another Debian, with its engines."""
+    try:
+        return engines_root(RELEASE)
+    except RuntimeError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def other_machine(engine_directory: pathlib.Path, other_root: pathlib.Path) -> Iterator[Machine]:
+    """Another Debian, with its engines, running."""
+    directory = engine_directory / "m"
+    directory.mkdir()
+    with machine(other_root, directory) as other:
+        yield other

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from tests.conftest import REPOSITORY
 
+RELEASE = os.environ.get("LONGSHORE_ENGINES", "trixie")
+"""The release of Debian whose engines are tested beside those of this machine."""
+
 _START_LIMIT = 60
 """Seconds that the mounts have for being made: they take a fraction of one."""
 
