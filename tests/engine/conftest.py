@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -54,7 +55,6 @@ def other_root() -> pathlib.Path:
 @pytest.fixture(scope="module")
 def other_machine(engine_directory: pathlib.Path, other_root: pathlib.Path) -> Iterator[Machine]:
     """Another Debian, with its engines, running."""
-    directory = engine_directory / "m"
-    directory.mkdir()
-    with machine(other_root, directory) as other:
+    directory = tempfile.mkdtemp(dir=engine_directory)
+    with machine(other_root, pathlib.Path(directory)) as other:
         yield other

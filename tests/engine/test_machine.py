@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -44,11 +45,9 @@ def left(directory: pathlib.Path) -> list[str]:
 
 
 @pytest.fixture
-def directory(tmp_path: pathlib.Path) -> pathlib.Path:
+def directory(engine_directory: pathlib.Path) -> pathlib.Path:
     """Where a machine may write."""
-    path = tmp_path / "machine"
-    path.mkdir()
-    return path
+    return pathlib.Path(tempfile.mkdtemp(dir=engine_directory))
 
 
 def test_it_is_another_debian_with_the_store_of_this_one(other_machine: Machine):
