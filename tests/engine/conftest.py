@@ -2,11 +2,13 @@
 
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 from tests.engine.engines import Docker, Podman, docker_daemon
+from tests.engine.machine import RELEASE, Machine, engines_root, machine
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +24,7 @@ def docker_engine(engine_directory: pathlib.Path) -> Iterator[Docker]:
     """The one Docker daemon of all tests."""
     directory = engine_directory / "docker"
     directory.mkdir()
-    with docker_daemon(directory) as docker:
+    with docker_daemon(directory, "--storage-driver=vfs") as docker:
         yield docker
 
 
@@ -39,3 +41,20 @@ def podman(engine_directory: pathlib.Path) -> Iterator[Podman]:
     podman = Podman(engine_directory / "podman")
     yield podman
     podman.remove_all()
+
+
+@pytest.fixture(scope="session")
+def other_root() -> pathlib.Path:
+    """The root of another Debian, with its engines."""
+    try:
+        return engines_root(RELEASE)
+    except RuntimeError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def other_machine(engine_directory: pathlib.Path, other_root: pathlib.Path) -> Iterator[Machine]:
+    """Another Debian, with its engines, running."""
+    directory = tempfile.mkdtemp(dir=engine_directory)
+    with machine(other_root, pathlib.Path(directory)) as other:
+        yield other

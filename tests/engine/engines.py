@@ -1,4 +1,8 @@
-"""Docker, podman, skopeo and umoci, run as a user runs them, on storage of their own."""
+"""Docker, podman, skopeo and umoci, run as a user runs them, on storage of their own.
+
+They are those of this machine, or those of another: commands begin with the `prefix` of a `Machine`
+(tests/engine/machine.py).
+"""
 
 import json
 import os
@@ -7,7 +11,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
@@ -24,7 +28,7 @@ class EngineError(Exception):
     """A command of an engine failed; the text is what it said."""
 
 
-def _run(command: Sequence[str], *, stdin: IO[bytes] | int = subprocess.DEVNULL) -> str:
+def execute(command: Sequence[str], *, stdin: IO[bytes] | int = subprocess.DEVNULL) -> str:
     """Return what `command` prints to stdout; raises `EngineError`."""
     result = subprocess.run(command, stdin=stdin, capture_output=True, check=False)
     if result.returncode:
@@ -44,7 +48,7 @@ def _loaded_names(output: str) -> list[str]:
 
 
 @contextmanager
-def _archive(image: os.PathLike[str] | str, arguments: Sequence[str]) -> Iterator[IO[bytes]]:
+def open_archive(image: os.PathLike[str] | str, arguments: Sequence[str]) -> Iterator[IO[bytes]]:
     """Open what a stream script writes, or else the archive that `image` is."""
     path = pathlib.Path(image)
     if not path.stat().st_mode & stat.S_IXUSR:
@@ -77,10 +81,11 @@ class Docker:
     """A Docker daemon that listens at `host`."""
 
     host: str
+    prefix: tuple[str, ...] = ()
 
     def command(self, *arguments: str | os.PathLike[str]) -> str:
         """Run the docker client and return what it prints to stdout; raises `EngineError`."""
-        return _run(["docker", "-H", self.host, *map(str, arguments)])
+        return execute([*self._docker(), *map(str, arguments)])
 
     def load(self, image: os.PathLike[str] | str, *arguments: str) -> str:
         """Load an archive, or what a stream script writes when called with `arguments`.
@@ -92,8 +97,8 @@ class Docker:
 
     def load_all(self, image: os.PathLike[str] | str, *arguments: str) -> list[str]:
         """Load an archive of any number of images, and return their names."""
-        with _archive(image, arguments) as archive:
-            output = _run(["docker", "-H", self.host, "load"], stdin=archive)
+        with open_archive(image, arguments) as archive:
+            output = execute([*self._docker(), "load"], stdin=archive)
         return _loaded_names(output)
 
     def run(
@@ -110,7 +115,7 @@ class Docker:
 
         Raises `EngineError` where it fails, unless `check` is false.
         """
-        command = ["docker", "-H", self.host, "run", "--rm", "--network=none"]
+        command = [*self._docker(), "run", "--rm", "--network=none"]
         if entrypoint is not None:
             command.append(f"--entrypoint={entrypoint}")
         if user is not None:
@@ -151,19 +156,30 @@ class Docker:
         if images:
             self.command("image", "rm", "--force", *images)
 
+    def _docker(self) -> list[str]:
+        return [*self.prefix, "docker", "-H", self.host]
+
 
 @contextmanager
-def docker_daemon(directory: pathlib.Path) -> Iterator[Docker]:
+def docker_daemon(
+    directory: pathlib.Path,
+    *options: str,
+    prefix: tuple[str, ...] = (),
+    features: Mapping[str, bool] | None = None,
+) -> Iterator[Docker]:
     """Run a Docker daemon whose data, state, socket and log lie in `directory`.
 
-    It makes no network and no firewall rule, and ends with this process even if that is killed.
+    `features` are those of its configuration file. It makes no network and no firewall rule, and
+    ends with this process even if that is killed.
     """
-    socket, log = directory / "sock", directory / "log"
+    socket, log, config = directory / "sock", directory / "log", directory / "daemon.json"
+    config.write_text(json.dumps({"features": features or {}}))
     command = [
+        *prefix,
         *("setpriv", "--pdeathsig", "TERM", "dockerd", "--host", f"unix://{socket}"),
         *("--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec"),
-        *("--pidfile", f"{directory}/pid", "--storage-driver", "vfs"),
-        *("--bridge=none", "--iptables=false", "--ip6tables=false"),
+        *("--pidfile", f"{directory}/pid", "--config-file", str(config)),
+        *("--bridge=none", "--iptables=false", "--ip6tables=false", *options),
     ]
     with log.open("wb") as output:
         # A session of its own: Ctrl-C in the terminal must not end it before its containers.
@@ -175,8 +191,8 @@ def docker_daemon(directory: pathlib.Path) -> Iterator[Docker]:
             start_new_session=True,
         )
     try:
-        docker = Docker(f"unix://{socket}")
-        _await_answer(docker, daemon, log)
+        docker = Docker(f"unix://{socket}", prefix)
+        await_answer(lambda: docker.command("info"), daemon, log)
         yield docker
         docker.remove_all()
     finally:
@@ -185,18 +201,22 @@ def docker_daemon(directory: pathlib.Path) -> Iterator[Docker]:
         _unmount_below(directory)
 
 
-def _await_answer(docker: Docker, daemon: subprocess.Popen[bytes], log: pathlib.Path) -> None:
+def await_answer(
+    ask: Callable[[], object], daemon: subprocess.Popen[bytes], log: pathlib.Path
+) -> None:
+    """Wait until `ask` no longer raises `EngineError`, which ends with that of a dead daemon."""
     deadline = time.monotonic() + _START_LIMIT
     while True:
         try:
-            docker.command("info")
+            ask()
             return
         except EngineError as error:
             if daemon.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.1)
                 continue
             end = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-            raise EngineError(f"dockerd does not answer; the end of its log:\n{end}") from error
+            said = f"the daemon does not answer; the end of its log:\n{end}"
+            raise EngineError(said) from error
 
 
 def _unmount_below(directory: pathlib.Path) -> None:
@@ -204,25 +224,36 @@ def _unmount_below(directory: pathlib.Path) -> None:
     mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
     points = [line.split()[1] for line in mounts]
     for point in sorted((p for p in points if p.startswith(f"{directory}/")), reverse=True):
-        _run(["umount", "--lazy", point])
+        execute(["umount", "--lazy", point])
 
 
 @dataclass(frozen=True)
 class Podman:
-    """Podman, with its storage in `directory`. It loads and inspects, but runs nothing."""
+    """Podman, with its storage in `directory`, under a storage driver."""
 
     directory: pathlib.Path
+    driver: str = "vfs"
+    prefix: tuple[str, ...] = ()
+    cgroup: str = "/libpod_parent"
 
     def command(self, *arguments: str | os.PathLike[str]) -> str:
         """Run podman and return what it prints to stdout; raises `EngineError`."""
-        return _run([*self._podman(), *map(str, arguments)])
+        return execute([*self._podman(), *map(str, arguments)])
 
     def load(self, image: os.PathLike[str] | str, *arguments: str) -> str:
         """Load an archive, or what a stream script writes; returns its name or ID."""
-        with _archive(image, arguments) as archive:
-            output = _run([*self._podman(), "load"], stdin=archive)
+        with open_archive(image, arguments) as archive:
+            output = execute([*self._podman(), "load"], stdin=archive)
         (name,) = _loaded_names(output)
         return name
+
+    def run(self, image: str, *arguments: str) -> Completed:
+        """Run a container without a network until it ends; raises `EngineError` if it fails."""
+        # crun is the default where it is installed; no systemd is there to ask for cgroups.
+        command = [*self._podman(), "--runtime=runc", "--cgroup-manager=cgroupfs"]
+        options = ["--rm", "--network=none", f"--cgroup-parent={self.cgroup}"]
+        output = execute([*command, "--events-backend=file", "run", *options, image, *arguments])
+        return subprocess.CompletedProcess(arguments, 0, output, "")
 
     def inspect(self, image: str) -> dict[str, Any]:
         """Return what podman knows of an image (`podman image inspect`)."""
@@ -235,23 +266,26 @@ class Podman:
 
     def _podman(self) -> list[str]:
         return [
-            *("podman", "--storage-driver", "vfs"),
+            *(*self.prefix, "podman", "--storage-driver", self.driver),
             *("--root", str(self.directory / "root"), "--runroot", str(self.directory / "run")),
         ]
 
 
 def skopeo_inspect(image: str, *options: str) -> dict[str, Any]:
     """Return what skopeo reads of an image, named with its transport (`docker-archive:PATH`)."""
-    return dict(json.loads(_run(["skopeo", "inspect", *options, image])))
+    return dict(json.loads(execute(["skopeo", "inspect", *options, image])))
 
 
-def skopeo_copy(source: str, destination: str, *options: str) -> None:
+def skopeo_copy(source: str, destination: str, *options: str, prefix: tuple[str, ...] = ()) -> None:
     """Copy an image from one transport to another, all of its digests checked on the way."""
     # The policy of the machine is about where images may come from, not about images.
-    _run(["skopeo", "--insecure-policy", "copy", "--quiet", *options, source, destination])
+    skopeo = [*prefix, "skopeo", "--insecure-policy"]
+    execute([*skopeo, "copy", "--quiet", *options, source, destination])
 
 
-def umoci_unpack(layout: os.PathLike[str], tag: str, bundle: pathlib.Path) -> pathlib.Path:
+def umoci_unpack(
+    layout: os.PathLike[str], tag: str, bundle: pathlib.Path, prefix: tuple[str, ...] = ()
+) -> pathlib.Path:
     """Unpack an image of an OCI layout with umoci, and return its root directory."""
-    _run(["umoci", "unpack", "--image", f"{os.fspath(layout)}:{tag}", str(bundle)])
+    execute([*prefix, "umoci", "unpack", "--image", f"{os.fspath(layout)}:{tag}", str(bundle)])
     return bundle / "rootfs"

@@ -2,13 +2,12 @@
 
 import json
 import pathlib
-import tarfile
 
 import pytest
 
+from tests.engine.bases import base_with_whiteouts
 from tests.engine.engines import Docker
 from tests.nix.images import build, closure
-from tests.unit.archives import directory, layer_of, link_to, member, plain_members, symlink, tar
 
 SHOW = """
 import json, os, stat, sys
@@ -43,39 +42,10 @@ def show(docker: Docker, image, *paths):
     return json.loads(result.stdout)
 
 
-LOWER = layer_of(
-    directory("etc"),
-    member("etc/keep", b"keep"),
-    member("etc/gone", b"gone"),
-    member("etc/other", b"other", uid=1234, gid=4321, mode=0o640),
-    directory("srv"),
-    member("srv/a", b"a"),
-    member("srv/b", b"b"),
-    directory("srv/deep"),
-    member("srv/deep/c", b"c"),
-    directory("opt"),
-    member("opt/one", b"linked"),
-    link_to("opt/two", "opt/one"),
-    member("opt/setuid", b"#!", mode=0o4755, uid=7),
-    symlink("opt/absolute", "/etc/keep"),
-    symlink("opt/up", "../../../../etc/keep"),
-    member("opt/null", kind=tarfile.CHRTYPE, devmajor=1, devminor=3, mode=0o666),
-)
-MIDDLE = layer_of(
-    member("etc/.wh.gone"),
-    directory("srv"),
-    member("srv/.wh..wh..opq"),
-    member("srv/new", b"new"),
-)
-
-
 @pytest.fixture
 def base(tmp_path):
     """An image with whiteouts, owners, hard links and odd symlinks, as a Nix expression."""
-    path = tmp_path / "base.tar"
-    members = plain_members([LOWER, MIDDLE], config={"Env": ["BASE=1", "PATH=/base"]})
-    path.write_bytes(tar(members))
-    return f'builtins.path {{ path = {path}; name = "base.tar"; }}'
+    return base_with_whiteouts(tmp_path / "base.tar")
 
 
 BASE_FILES = {

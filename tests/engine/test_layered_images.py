@@ -2,12 +2,21 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import tarfile
 
 import pytest
 
-from tests.engine.engines import Docker, Podman, skopeo_copy, skopeo_inspect, umoci_unpack
+from tests.engine.engines import (
+    Docker,
+    EngineError,
+    Podman,
+    execute,
+    skopeo_copy,
+    skopeo_inspect,
+    umoci_unpack,
+)
 from tests.nix.images import Image, build, closure, stream
 
 SERVER = """
@@ -66,6 +75,28 @@ def test_docker_loads_a_file(docker: Docker, compressor):
 def test_podman_loads_a_file_that_docker_before_23_does_not(podman: Podman):
     name = podman.load(build(f'buildLayeredImage {{ {SERVER} compressor = "zstd"; }}'))
     assert name == "localhost/app:1"
+
+
+@pytest.mark.parametrize(
+    ("program", "first", "compressor"),
+    [("dockerd", (23, 0), "zstd"), ("podman", (5, 0), "gz"), ("skopeo", (1, 18), "gz")],
+)
+def test_engines_before_a_version_refuse_a_compressed_file(
+    docker: Docker, podman: Podman, program, first, compressor
+):
+    archive = build(f'buildLayeredImage {{ {SERVER} compressor = "{compressor}"; }}')
+    read = {
+        "dockerd": lambda: docker.load(archive),
+        "podman": lambda: podman.load(archive),
+        "skopeo": lambda: skopeo_inspect(f"docker-archive:{archive}"),
+    }[program]
+    found = re.search(r"(\d+)\.(\d+)", execute([program, "--version"]))
+    assert found
+    if (int(found[1]), int(found[2])) < first:
+        with pytest.raises(EngineError, match="archive/tar: invalid tar header"):
+            read()
+    else:
+        assert read()
 
 
 def test_docker_loads_under_another_tag(docker: Docker):
