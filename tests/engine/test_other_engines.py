@@ -17,6 +17,7 @@ from tests.engine.engines import EngineError, Podman, docker_daemon
 from tests.engine.machine import RELEASE, Machine
 from tests.engine.others import Buildah, Engine, Umoci, containerd
 from tests.nix.images import build
+from tests.unit.archives import directory, layer_of, member, plain_members, tar
 
 CONTAINERS = ["docker-overlay2", "docker-containerd", "containerd", "podman"]
 """Engines that make containers; the others only unpack images."""
@@ -60,8 +61,9 @@ class Named:
 @pytest.fixture(scope="module", params=ENGINES)
 def running(request: pytest.FixtureRequest, other_machine: Machine) -> Iterator[Named]:
     """Each of the engines in turn."""
-    name = request.param
-    directory = other_machine.directory / str(ENGINES.index(name))
+    name: str = request.param
+    # A new one each time, under a short name, for the sake of sockets below it.
+    directory = other_machine.directory / str(len(list(other_machine.directory.iterdir())))
     directory.mkdir()
     with started(name, other_machine, directory) as engine:
         yield Named(name, engine)
@@ -250,3 +252,27 @@ def test_the_user_of_an_image_is_found_by_name(engine: Engine, copied: str):
     }}"""
     shown = engine.run(engine.load(build(image)), "/bin/bash", "-c", "/bin/id -u; /bin/id -un")
     assert shown.stdout == "65534\nnobody\n"
+
+
+@pytest.mark.parametrize(
+    ("running", "count", "refusal"),
+    [
+        ("docker-overlay2", 125, None),
+        ("docker-overlay2", 126, "max depth exceeded"),
+        ("docker-containerd", 126, None),
+        ("containerd", 126, None),
+        ("podman", 126, None),
+    ],
+    indirect=["running"],
+)
+def test_only_graph_drivers_of_docker_refuse_more_than_125_layers(
+    engine: Engine, other_machine: Machine, count: int, refusal: str | None
+):
+    layers = [layer_of(directory("d"), member(f"d/{number}", b"")) for number in range(count)]
+    archive = other_machine.directory / "deep.tar"
+    archive.write_bytes(tar(plain_members(layers)))
+    if refusal:
+        with pytest.raises(EngineError, match=refusal):
+            engine.load(archive)
+    else:
+        assert engine.load(archive)
