@@ -5,6 +5,8 @@ import stat
 import pytest
 
 from tests.nix.images import archive, evaluate, failure, stream
+from tests.nix.test_linked_base_images import base_image
+from tests.unit.archives import directory, layer_of, member, symlink
 
 HELPERS = """[
   dockerTools.writableTmp
@@ -48,6 +50,48 @@ def test_directories_have_their_owners_and_modes(kind):
         "var/app/x": ("0o755", 70, 71),
     }
     assert layer["var/app"].uid == (5 if kind == "built" else 0)
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_directories_have_their_owners_and_modes_over_links_of_a_base_image(kind, tmp_path):
+    base = base_image(
+        tmp_path,
+        layer_of(
+            directory("mnt"),
+            *(directory(f"mnt/{name}") for name in ("tmp", "app")),
+            symlink("tmp", "mnt/tmp"),
+            symlink("app", "/mnt/app"),
+            # What leads to no directory is replaced.
+            member("plain", b""),
+            symlink("file", "plain"),
+        ),
+    )
+    helpers = HELPERS.replace("/var/app/x", "/file/x")
+    make, expression = IMAGES[kind]
+    layer = make(expression.replace("{", f"{{ fromImage = {base};", 1) % helpers).layer(-1)
+    facts = {
+        name: (oct(stat.S_IMODE(layer[name].mode)), layer[name].uid, layer[name].gid)
+        for name in ("mnt/tmp", "mnt/app", "file/x")
+    }
+    assert facts == {
+        "mnt/tmp": ("0o1777", 0, 0),
+        "mnt/app": ("0o755", 70, 71),
+        "file/x": ("0o755", 70, 71),
+    }
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_scripts_may_remove_directories(kind):
+    make, expression = IMAGES[kind]
+    if kind == "built as root":
+        expression = expression.replace('"id"', '"rm -r tmp"')
+    else:
+        script = "rm -r tmp; mkdir -p app"
+        expression = expression.replace('extraCommands = "touch tmp/file";', "")
+        expression = expression.replace("{", f'{{ extraCommands = "{script}";', 1)
+    layer = make(expression % HELPERS).layer(-1)
+    assert "tmp" not in layer
+    assert layer["app"].uid == 70
 
 
 @pytest.mark.parametrize("kind", IMAGES)
