@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+from builders.console.errors import warn
 from builders.derivations import arguments
 from builders.derivations.script_arguments import (
     PYTHON_OPTIONS,
@@ -124,6 +125,11 @@ def run_fake_root_commands(given: Arguments, root: str, environment: Environment
             environment.run(name, script, directory=root)
             return
         program = environment.write(name, script, directory="/")
+        if os.path.lexists(root + _BUILD):
+            warn(
+                f"{chroot}: {_BUILD} is the build's own directory while {name} runs, and the image "
+                "has nothing that is in it; take another directory"
+            )
         nothing = os.path.join(environment.top, "empty")
         os.mkdir(nothing)
         binds = [

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from tests.nix.images import archive, evaluate, failure, stream
+from tests.nix.images import archive, build_log, evaluate, failure, stream
 from tests.nix.test_linked_base_images import base_image
 from tests.unit.archives import directory, layer_of, member, symlink
 
@@ -139,6 +139,14 @@ def test_shells_have_a_temporary_directory_and_certificates():
 )
 def test_bad_arguments_are_refused(arguments, expected):
     assert expected in failure(f"dockerTools.nonRootUser.override {{ {arguments} }}")
+
+
+def test_a_home_that_a_chroot_leaves_out_gets_a_warning():
+    layer = """(streamLayeredImage {
+      name = "app"; contents = dockerTools.nonRootUser.override { home = "/build"; };
+      enableFakechroot = true; fakeRootCommands = "true";
+    }).customisationLayer"""
+    assert "enableFakechroot: /build is the build's own directory" in build_log(layer)
 
 
 def test_a_file_in_the_way_of_a_directory_is_an_error():
