@@ -159,7 +159,10 @@ def run_fake_root_commands(given: Arguments, root: str, environment: Environment
 
 def write_customisation(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
     """Write the layer of `root` and its checksum to the output."""
-    check_engine_files(given, root, hint="set copyEngineFiles = true")
+    hint = "set copyEngineFiles = true"
+    if given.copy_engine_files:
+        hint = "make them files, or relative links"
+    check_engine_files(given, root, hint=hint)
     exclude = []
     if given.enable_fakechroot:
         exclude = [path.strip("/") for path in ("dev", "proc", "sys", given.store_dir, _BUILD)]
