@@ -131,7 +131,8 @@ def test_shells_have_a_temporary_directory_and_certificates():
     ("arguments", "expected"),
     [
         ('name = "A b";', "name must be a name of small letters"),
-        ('home = "here";', "home must be an absolute path"),
+        ('home = "here";', "home must be an absolute path below /"),
+        ('home = "/";', 'home must be an absolute path below /, not the string "/"'),
         ("uid = -1;", "id must be a number from 0 on, not the number -1"),
         ('directories = [ "data" ];', "directories must be absolute paths"),
         ('hom = "/x";', "unknown attribute 'hom'; did you mean 'home'?"),
