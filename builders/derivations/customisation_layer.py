@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+from builders.console.errors import warn
 from builders.derivations import arguments
 from builders.derivations.script_arguments import (
     PYTHON_OPTIONS,
@@ -124,6 +125,11 @@ def run_fake_root_commands(given: Arguments, root: str, environment: Environment
             environment.run(name, script, directory=root)
             return
         program = environment.write(name, script, directory="/")
+        if os.path.lexists(root + _BUILD):
+            warn(
+                f"{chroot}: {_BUILD} is the build's own directory while {name} runs, and the image "
+                "has nothing that is in it; take another directory"
+            )
         nothing = os.path.join(environment.top, "empty")
         os.mkdir(nothing)
         binds = [
@@ -153,7 +159,10 @@ def run_fake_root_commands(given: Arguments, root: str, environment: Environment
 
 def write_customisation(out: str, root: str, given: Arguments, *, owner: Owner | None) -> None:
     """Write the layer of `root` and its checksum to the output."""
-    check_engine_files(given, root, hint="set copyEngineFiles = true")
+    hint = "set copyEngineFiles = true"
+    if given.copy_engine_files:
+        hint = "make them files, or relative links"
+    check_engine_files(given, root, hint=hint)
     exclude = []
     if given.enable_fakechroot:
         exclude = [path.strip("/") for path in ("dev", "proc", "sys", given.store_dir, _BUILD)]

@@ -116,7 +116,9 @@ def main(argv: list[str]) -> None:
 
 def directory_owners(root: str, base: Node | None, given: Arguments) -> dict[str, Owner]:
     """Return the owners of `directories` by the names that they have in the layer at `root`."""
-    view = OverBase(root, base, set()) if base else None
+    # What is still a directory over a link of the base image has taken its place.
+    settled = {path[len(root) + 1 :] for path, _ in walk(root)}
+    view = OverBase(root, base, settled) if base else None
     return {
         view.resolve("", directory.path.strip("/")).path
         if view

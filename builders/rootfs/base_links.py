@@ -147,13 +147,14 @@ class _Follow:
             self._put(aside, path, destination, top=path)
             return
         self._make(destination)
-        if destination in self._inherited:
-            self._inherit(destination, aside)
         # Only when all is there, it can be seen where links lead.
         doubled = []
         pending = [(aside, path, destination)]
         while pending:
             directory, old, new = pending.pop()
+            if new in self._inherited:
+                # What was chosen for another directory that went there before stays.
+                self._inherit(new, directory, over=self._inherited[new])
             for name in sorted(os.listdir(directory)):
                 place, one, other = f"{directory}/{name}", f"{old}/{name}", os.path.join(new, name)
                 mode = self._view.mode(other)
@@ -238,8 +239,8 @@ class _Follow:
         is_owned = (status.st_uid, status.st_gid) != (0, 0)
         return self._has_owners and (is_owned or bool(xattrs_of(place)))
 
-    def _inherit(self, path: str, chosen: str) -> None:
-        """Give the directory `path` what the base image says of it, if anything.
+    def _inherit(self, path: str, chosen: str, *, over: Inherited | None = None) -> None:
+        """Give the directory `path` what the base image says of it, if anything, or `over`.
 
         What was chosen for the directory at the place `chosen` comes over it.
         """
@@ -248,13 +249,15 @@ class _Follow:
             return
         status = os.lstat(chosen)
         mode = stat.S_IMODE(status.st_mode)
-        uid, gid, xattrs = lower.owner.uid, lower.owner.gid, lower.xattrs
+        if over is None:
+            over = Inherited(lower.mode, lower.owner.uid, lower.owner.gid, lower.xattrs)
+        uid, gid, xattrs = over.uid, over.gid, over.xattrs
         if self._has_owners:
             if (status.st_uid, status.st_gid) != (0, 0):
                 uid, gid = status.st_uid, status.st_gid
             xattrs = xattrs_of(chosen) or xattrs
         self._inherited[path] = Inherited(
-            mode=lower.mode if mode in _PLAIN_MODES else mode, uid=uid, gid=gid, xattrs=xattrs
+            mode=over.mode if mode in _PLAIN_MODES else mode, uid=uid, gid=gid, xattrs=xattrs
         )
 
     def _put(self, place: str, old: str, new: str, *, top: str) -> None:

@@ -60,7 +60,8 @@ def write_database(
     `/nix/var/nix/gcroots/docker`.
     """
     result = subprocess.run(
-        [loader.program, "--load-db"],
+        # In a fakeroot session, Nix would give the store to the group of its build users.
+        [loader.program, "--option", "build-users-group", "", "--load-db"],
         input=registration(graph),
         text=True,
         capture_output=True,

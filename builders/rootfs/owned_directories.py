@@ -57,9 +57,11 @@ def set_modes(root: str, directories: Sequence[OwnedDirectory]) -> None:
 
 
 def give_directories(root: str, directories: Sequence[OwnedDirectory]) -> None:
-    """Give them to their owners, in a fakeroot session."""
+    """Give those that a script has left there to their owners, in a fakeroot session."""
     for directory in directories:
-        os.chown(place(root, directory), directory.uid, directory.gid)
+        path = place(root, directory)
+        if os.path.isdir(path):
+            os.chown(path, directory.uid, directory.gid)
 
 
 def place(root: str, directory: OwnedDirectory) -> str:

@@ -9,11 +9,12 @@ image leads out of the directory.
 import errno
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NoReturn
 
 from builders.console.errors import UserError
-from builders.layers.tree import xattrs_of
+from builders.layers.tree import Inherited, xattrs_of
 from builders.rootfs.merged_tree import MergedTree, Place
 from builders.tar.header import BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FIFO, REGULAR, SYMLINK
 from builders.tar.sinks import FileSink
@@ -104,11 +105,17 @@ def _refuse(path: str, error: OSError) -> NoReturn:
     raise UserError(f"can't unpack {name} of the base image: {error.strerror}", hint=hint) from None
 
 
-def lay_over(source: str, root: str, *, aside: str, inherited: Collection[str] = ()) -> None:
+def lay_over(
+    source: str,
+    root: str,
+    *,
+    aside: str,
+    inherited: Mapping[str, Inherited] = MappingProxyType({}),
+) -> None:
     """Move what is in the directory `source` into `root`, as a layer lies over lower ones.
 
     A directory goes into one of the same name, which gets its owner, mode and
-    extended attributes, but for those in `inherited`, relative names, which are as they are;
+    extended attributes, or, where its relative name is in `inherited`, what that says;
     anything else takes the place of what has its name.
     That is moved to the new directory `aside`, since it may be a tree too deep to remove
     step by step. All three are on one file system.
@@ -118,8 +125,11 @@ def lay_over(source: str, root: str, *, aside: str, inherited: Collection[str] =
     number = 0
     while pending:
         directory = pending.pop()
-        if directory not in inherited:
+        facts = inherited.get(directory)
+        if facts is None:
             copy_facts(at(source, directory), at(root, directory))
+        else:
+            _give(at(root, directory), facts)
         for name in sorted(os.listdir(at(source, directory))):
             path = os.path.join(directory, name)
             upper, lower = at(source, path), at(root, path)
@@ -135,13 +145,17 @@ def lay_over(source: str, root: str, *, aside: str, inherited: Collection[str] =
 def copy_facts(source: str, target: str) -> None:
     """Give the directory `target` owner, mode and extended attributes of the directory `source`."""
     status = os.lstat(source)
-    os.chown(target, status.st_uid, status.st_gid)
-    os.chmod(target, stat.S_IMODE(status.st_mode))
-    wanted = xattrs_of(source)
+    mode = stat.S_IMODE(status.st_mode)
+    _give(target, Inherited(mode, status.st_uid, status.st_gid, xattrs_of(source)))
+
+
+def _give(target: str, facts: Inherited) -> None:
+    os.chown(target, facts.uid, facts.gid)
+    os.chmod(target, facts.mode)
     for name, _ in xattrs_of(target):
-        if name not in dict(wanted):
+        if name not in dict(facts.xattrs):
             os.removexattr(target, name)
-    for name, value in wanted:
+    for name, value in facts.xattrs:
         os.setxattr(target, name, value)
 
 

@@ -81,10 +81,10 @@ let
     "Timeout"
   ];
 
-  # fold :: where -> [ key ] -> set -> set
+  # fold :: where -> attribute -> [ key ] -> set -> set
   # Keys as the specification spells them. Go, in which engines are written, reads them in any case.
   fold =
-    where: spellings: set:
+    where: attribute: spellings: set:
     let
       spelling = lib.listToAttrs (
         map (key: {
@@ -98,7 +98,7 @@ let
       both = groups.${lib.head several};
     in
     if several != [ ] then
-      throw "${where}.${lib.elemAt both 0} and ${where}.${lib.elemAt both 1} are one key to engines; leave one of them out, best all but ${lib.head several}"
+      throw "${where}: ${attribute}.${lib.elemAt both 0} and ${attribute}.${lib.elemAt both 1} are one key to engines; leave one of them out, best all but ${lib.head several}"
     else
       lib.mapAttrs' (key: lib.nameValuePair (folded key)) set;
 
@@ -124,12 +124,13 @@ in
   check =
     imageName: none: given:
     let
-      where = "${messages.inImage imageName}: config";
-      top = fold where known given;
+      image = messages.inImage imageName;
+      where = "${image}: config";
+      top = fold image "config" known given;
       config =
         top
         // lib.optionalAttrs (lib.isAttrs (top.Healthcheck or null)) {
-          Healthcheck = fold "${where}.Healthcheck" healthcheckKeys top.Healthcheck;
+          Healthcheck = fold image "config.Healthcheck" healthcheckKeys top.Healthcheck;
         };
       # What is no set is refused as such, and has nothing to look into.
       inside =

@@ -125,6 +125,7 @@ arguments.strict "buildImage" (
       name = "docker-layer-${baseName}";
       builder = "layer_metadata";
       arguments = {
+        inherit where;
         architecture = checkedArchitecture;
         config = checkedConfig;
         created = checkedCreated;

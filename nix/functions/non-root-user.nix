@@ -31,11 +31,11 @@ arguments.strict "nonRootUser" (
 
     checkedName = must "name" "a name of small letters, digits, '_' and '-'" isName name;
     checkedGroup = must "group" "a name of small letters, digits, '_' and '-'" isName group;
-    checkedHome = must "home" "an absolute path" isPath home;
-    checkedShell = must "shell" "an absolute path" isPath "${shell}";
+    checkedHome = must "home" "an absolute path below /" isPath home;
+    checkedShell = must "shell" "an absolute path below /" isPath "${shell}";
     checkedUid = values.id (at "uid") uid;
     checkedGid = values.id (at "gid") gid;
-    owned = [ checkedHome ] ++ map (must "directories" "absolute paths" isPath) directories;
+    owned = [ checkedHome ] ++ map (must "directories" "absolute paths below /" isPath) directories;
 
     lines = lib.concatMapStrings (line: "${line}\n");
     passwd = lines (

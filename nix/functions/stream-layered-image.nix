@@ -169,6 +169,7 @@ arguments.strict "streamLayeredImage" (
     name = "stream-${baseName}";
     builder = "stream_script";
     arguments = {
+      inherit where;
       shell = runtimeShell;
       python = build.interpreter;
       library = build.library;

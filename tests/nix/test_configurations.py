@@ -78,7 +78,7 @@ def renamed(members, name, config):
     [
         (
             '{ Env = [ "A=1" ]; env = [ "A=1" ]; }',
-            "config.Env and in docker image app: config.env are one key to engines; "
+            "in docker image app: config.Env and config.env are one key to engines; "
             "leave one of them out, best all but Env",
         ),
         ("{ CMD = [ ]; cmd = null; }", "best all but Cmd"),

@@ -103,6 +103,16 @@ def test_a_link_to_a_file_of_the_image_becomes_relative(tmp_path):
     assert read_beneath(unpack(image, tmp_path), "etc/hosts") == b"x\n"
 
 
+def test_the_remedy_for_what_can_not_be_copied_is_another_one():
+    log = build_log(
+        """(streamLayeredImage {
+          name = "app"; copyEngineFiles = true; extraCommands = "mkdir etc; ln -s /no etc/hosts";
+        }).customisationLayer"""
+    )
+    assert "/etc/hosts: engines read them" in log
+    assert "refuse to start a container; make them files, or relative links" in log
+
+
 def test_copies_can_be_written_to():
     image = stream(
         f"""streamLayeredImage {{

@@ -4,7 +4,9 @@ import stat
 
 import pytest
 
-from tests.nix.images import archive, evaluate, failure, stream
+from tests.nix.images import archive, build_log, evaluate, failure, stream
+from tests.nix.test_linked_base_images import base_image
+from tests.unit.archives import directory, layer_of, member, symlink
 
 HELPERS = """[
   dockerTools.writableTmp
@@ -51,6 +53,48 @@ def test_directories_have_their_owners_and_modes(kind):
 
 
 @pytest.mark.parametrize("kind", IMAGES)
+def test_directories_have_their_owners_and_modes_over_links_of_a_base_image(kind, tmp_path):
+    base = base_image(
+        tmp_path,
+        layer_of(
+            directory("mnt"),
+            *(directory(f"mnt/{name}") for name in ("tmp", "app")),
+            symlink("tmp", "mnt/tmp"),
+            symlink("app", "/mnt/app"),
+            # What leads to no directory is replaced.
+            member("plain", b""),
+            symlink("file", "plain"),
+        ),
+    )
+    helpers = HELPERS.replace("/var/app/x", "/file/x")
+    make, expression = IMAGES[kind]
+    layer = make(expression.replace("{", f"{{ fromImage = {base};", 1) % helpers).layer(-1)
+    facts = {
+        name: (oct(stat.S_IMODE(layer[name].mode)), layer[name].uid, layer[name].gid)
+        for name in ("mnt/tmp", "mnt/app", "file/x")
+    }
+    assert facts == {
+        "mnt/tmp": ("0o1777", 0, 0),
+        "mnt/app": ("0o755", 70, 71),
+        "file/x": ("0o755", 70, 71),
+    }
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_scripts_may_remove_directories(kind):
+    make, expression = IMAGES[kind]
+    if kind == "built as root":
+        expression = expression.replace('"id"', '"rm -r tmp"')
+    else:
+        script = "rm -r tmp; mkdir -p app"
+        expression = expression.replace('extraCommands = "touch tmp/file";', "")
+        expression = expression.replace("{", f'{{ extraCommands = "{script}";', 1)
+    layer = make(expression % HELPERS).layer(-1)
+    assert "tmp" not in layer
+    assert layer["app"].uid == 70
+
+
+@pytest.mark.parametrize("kind", IMAGES)
 def test_the_user_and_the_group_have_names(kind):
     make, expression = IMAGES[kind]
     image = make(expression % HELPERS)
@@ -87,7 +131,8 @@ def test_shells_have_a_temporary_directory_and_certificates():
     ("arguments", "expected"),
     [
         ('name = "A b";', "name must be a name of small letters"),
-        ('home = "here";', "home must be an absolute path"),
+        ('home = "here";', "home must be an absolute path below /"),
+        ('home = "/";', 'home must be an absolute path below /, not the string "/"'),
         ("uid = -1;", "id must be a number from 0 on, not the number -1"),
         ('directories = [ "data" ];', "directories must be absolute paths"),
         ('hom = "/x";', "unknown attribute 'hom'; did you mean 'home'?"),
@@ -95,6 +140,14 @@ def test_shells_have_a_temporary_directory_and_certificates():
 )
 def test_bad_arguments_are_refused(arguments, expected):
     assert expected in failure(f"dockerTools.nonRootUser.override {{ {arguments} }}")
+
+
+def test_a_home_that_a_chroot_leaves_out_gets_a_warning():
+    layer = """(streamLayeredImage {
+      name = "app"; contents = dockerTools.nonRootUser.override { home = "/build"; };
+      enableFakechroot = true; fakeRootCommands = "true";
+    }).customisationLayer"""
+    assert "enableFakechroot: /build is the build's own directory" in build_log(layer)
 
 
 def test_a_file_in_the_way_of_a_directory_is_an_error():

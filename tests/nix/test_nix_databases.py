@@ -49,6 +49,13 @@ def test_the_directories_that_nix_makes_are_there(function):
     assert not [name for name in layer if "reserved" in name or "build" in name]
 
 
+def test_the_store_belongs_to_root_alone_beside_run_as_root():
+    image = image_of("buildImage", 'contents = hello; includeNixDB = true; runAsRoot = "true";')
+    for name in DIRECTORIES:
+        entry = image.layer(-1)[name]
+        assert (oct(entry.mode), entry.uid, entry.gid) == ("0o755", 0, 0), name
+
+
 @pytest.mark.parametrize("function", IMAGES)
 def test_the_database_of_the_image_knows_what_config_needs(function, tmp_path):
     contents = 'contents = writeTextDir "file" "text";'

@@ -57,8 +57,9 @@ def test_what_derivations_have_can_be_changed(function):
     [
         ('buildImage { name = "l"; }', "in docker image l: "),
         ('buildLayeredImage { name = "l"; }', "in docker image l: "),
-        ('streamLayeredImage { name = "l"; }', ""),
-        ("streamNixShellImage { drv = hello; }", ""),
+        ('streamLayeredImage { name = "l"; }', "in docker image l: "),
+        ("streamNixShellImage { drv = hello; }", "in docker image hello"),
+        ('dockerTools.mkPureLayer { name = "l"; }', "in docker image l: "),
         ("buildNixShellImage { drv = hello; }", "in docker image hello"),
         ('dockerTools.exportImage { fromImage = buildImage { name = "l"; }; }', "exportImage: "),
         ('dockerTools.mergeImages [ (buildImage { name = "l"; }) ]', "mergeImages: "),

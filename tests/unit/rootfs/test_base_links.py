@@ -383,6 +383,21 @@ def test_a_mode_that_was_chosen_is_given_to_the_directory_behind_the_link(tmp_pa
     assert follow.inherited == {"run": Inherited(0o1777, 0, 0)}
 
 
+@pytest.mark.parametrize(("first", "second"), [(0o700, 0o755), (0o755, 0o700)])
+def test_a_mode_that_was_chosen_stays_where_several_directories_go_to_one(
+    tmp_path, follow, first, second
+):
+    root = make_tree(tmp_path / "root", bin__d__x="", sbin__d__y="")
+    for name, mode in (("bin", first), ("sbin", second)):
+        (root / name).chmod(mode)
+        (root / name / "d").chmod(mode)
+    base = [("usr/bin/d", directory()), ("bin", link("usr/bin")), ("sbin", link("bin"))]
+    files = follow([base])
+    assert files == {"usr/bin/d/x": "", "usr/bin/d/y": ""}
+    chosen = {name: follow.inherited[name].mode for name in ("usr/bin", "usr/bin/d")}
+    assert chosen == {"usr/bin": 0o700, "usr/bin/d": 0o700}
+
+
 @pytest.mark.parametrize(("has_owners", "owner"), [(True, (7, 8)), (False, (0, 0))])
 def test_an_owner_that_was_chosen_is_given_where_there_are_owners(
     tmp_path, follow, monkeypatch, has_owners, owner
