@@ -812,6 +812,18 @@ def test_a_document_that_many_images_name_is_not_read_for_ever(write, monkeypatc
             image_reader.read_images(write(form), what="x")
 
 
+def test_values_of_a_few_bytes_in_documents_fill_no_memory(write):
+    """Each image has the whole of its configuration, of which a byte takes 25 in memory."""
+    document = dump(config(LAYERS, extra=[{}] * 100_000))
+    names = [name for name, _ in plain_members(LAYERS)[:2]]
+    manifest = dump([entry("c.json", names)] * 11)
+    members = [*plain_members(LAYERS)[:2], ("c.json", document), ("manifest.json", manifest)]
+    for form in both(tar(members)):
+        image_reader.read_base_image(write(form), what="x")
+        with pytest.raises(UserError, match=r"x: its JSON documents, each as .* 1048576 values"):
+            image_reader.read_images(write(form), what="x")
+
+
 def wide_indexes(width):
     """An OCI archive of indexes within each other, each of which names the next `width` times."""
     inner = dump({"manifests": [descriptor(b"x")] * width})
