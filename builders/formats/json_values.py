@@ -188,6 +188,12 @@ class JsonValue:
         """Return a string, or None for null."""
         return None if self.value is None else self.string()
 
+    def flag(self) -> bool:
+        """Return true or false; null is false, as to Go's decoder."""
+        if not isinstance(self.value, bool | None):
+            self._wrong("true or false")
+        return bool(self.value)
+
     def natural(self) -> int:
         """Return an integer that is not negative."""
         # JSON's true is an int to Python.
