@@ -5,13 +5,15 @@ from typing import Any, Final, NoReturn
 
 from builders.console.errors import UserError, die
 from builders.formats.image_archive import DOCUMENT_LIMIT, RESAVE, ImageArchive
-from builders.formats.json_values import parse_json
+from builders.formats.json_values import parse_counted_json
 from builders.tar.header import HARD_LINK, SPARSE, SYMLINK
 from builders.tar.member import Member, normalise
 from builders.tar.tape import REMAKE
 
-_READ_LIMIT: Final = 1 << 28
+_READ_LIMIT: Final = 1 << 26
 """Bytes of all JSON documents that are read of an archive. Many images may share one."""
+_VALUES_LIMIT: Final = 1 << 20
+"""Values in all of them. A value of three bytes takes two hundred in memory."""
 _LINKS_MAX: Final = 40
 """Links on the way to a file of an archive: as many as Linux follows."""
 
@@ -36,10 +38,17 @@ def read_document(archive: ImageArchive, name: str, *, wanted: str) -> tuple[Any
     try:
         if data is None:
             raise ValueError("it does not start like it")
-        return parse_json(data), data
+        document, count = parse_counted_json(data)
     except ValueError as error:
-        reason = str(error)
-    raise UserError(f"{archive.what}: {name} is not JSON ({reason})", hint=RESAVE)
+        raise UserError(f"{archive.what}: {name} is not JSON ({error})", hint=RESAVE) from None
+    archive.values_read += count
+    if archive.values_read > _VALUES_LIMIT:
+        die(
+            f"{archive.what}: its JSON documents, each as often as others name it, have more than "
+            f"{_VALUES_LIMIT} values",
+            hint=RESAVE,
+        )
+    return document, data
 
 
 def find_file(archive: ImageArchive, name: str, *, wanted: str) -> Member:

@@ -75,6 +75,8 @@ class ImageArchive(Protocol):
     length: int
     documents_read: int
     """Bytes of the JSON documents that were read, each as often as it was."""
+    values_read: int
+    """Values in these documents."""
 
     def content(self, member: Member) -> bytes | None:
         """Return the content of a JSON document, None where it is none for sure."""
@@ -121,6 +123,7 @@ class _PlainArchive:
         self.path = path
         self.length = size
         self.documents_read = 0
+        self.values_read = 0
         self.members: dict[str, Member] = {}
         self._fd = fd
         self._jobs = jobs
@@ -170,6 +173,7 @@ class _CompressedArchive:
         self.path = path
         self.compression = compression
         self.documents_read = 0
+        self.values_read = 0
         self.members: dict[str, Member] = {}
         self._documents: dict[int, bytes] = {}
         self._documents_size = 0

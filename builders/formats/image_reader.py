@@ -33,6 +33,10 @@ from builders.tar.tape import REMAKE
 
 _CONFIG_BY_DIGEST: Final = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")
 _BLOB: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})")
+_DATE: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.,][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+"""RFC 3339, as Go reads it."""
 _LAYERS_MAX: Final = 1000
 """Docker takes 125 layers, and the kernel's overlay file system 500."""
 _MENTIONS_MAX: Final = 1 << 17
@@ -235,11 +239,21 @@ def _history(
     history = [
         entry.properties()
         for entry in entries
-        if isinstance(entry.value, dict) and not entry["empty_layer"].value
+        if isinstance(entry.value, dict) and not _is_empty(entry)
     ]
     if len(history) == len(digests):
         return history
     return [{"comment": f"base image layer sha256:{digest}"} for digest in digests]
+
+
+def _is_empty(entry: JsonValue) -> bool:
+    """Whether a history entry is of no layer; raise `UserError` for one that engines can't read."""
+    for key in ("created_by", "author", "comment"):
+        entry[key].string_or_none()
+    created = entry["created"].string_or_none()
+    if created is not None and not _DATE.fullmatch(created):
+        die(f"{entry.where}: created is no date", hint=RESAVE)
+    return entry["empty_layer"].flag()
 
 
 def _no_image(archive: ImageArchive) -> UserError:

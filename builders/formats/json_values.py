@@ -27,6 +27,12 @@ def parse_json(data: bytes) -> Any:
 
     Source: RFC 8259, and what Go's encoding/json takes of it.
     """
+    document, _ = parse_counted_json(data)
+    return document
+
+
+def parse_counted_json(data: bytes) -> tuple[Any, int]:
+    """Return what `parse_json` does, and how many values it consists of, which take memory."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -43,8 +49,7 @@ def parse_json(data: bytes) -> Any:
         raise ValueError(f"line {error.lineno} column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    _check_values(document)
-    return document
+    return document, _check_values(document)
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -77,11 +82,12 @@ def _constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _check_values(document: Any) -> None:
-    """Raise `ValueError` for what is nested too deeply, or no text."""
+def _check_values(document: Any) -> int:
+    """Return how many values there are; raise `ValueError` for nesting too deep, or no text."""
     level = [document]
-    depth = 0
+    depth = count = 0
     while level:
+        count += len(level)
         texts = [value for value in level if isinstance(value, str)]
         objects = [value for value in level if isinstance(value, dict)]
         for text in (*texts, *(key for value in objects for key in value)):
@@ -96,6 +102,7 @@ def _check_values(document: Any) -> None:
             if isinstance(value, dict | list)
             for child in (value.values() if isinstance(value, dict) else value)
         ]
+    return count
 
 
 def _shortened(text: str) -> str:
@@ -180,6 +187,12 @@ class JsonValue:
     def string_or_none(self) -> str | None:
         """Return a string, or None for null."""
         return None if self.value is None else self.string()
+
+    def flag(self) -> bool:
+        """Return true or false; null is false, as to Go's decoder."""
+        if not isinstance(self.value, bool | None):
+            self._wrong("true or false")
+        return bool(self.value)
 
     def natural(self) -> int:
         """Return an integer that is not negative."""

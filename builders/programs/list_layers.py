@@ -10,12 +10,11 @@ store paths: at most N layers, in order.
 import argparse
 import json
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from builders.closure.graph import Graph, read_graph, referrers_first
-from builders.console.errors import UserError, die
+from builders.console.errors import UserError, die, writing
 from builders.formats.json_values import JsonValue, parse_json
 from builders.image.layering import LAYERINGS, assign_layers
 
@@ -45,8 +44,8 @@ def main(arguments: list[str]) -> None:
         layering=given.layering,
         jobs=len(os.sched_getaffinity(0)),
     )
-    json.dump(layers, sys.stdout, indent=2)
-    print()
+    with writing("standard output"):
+        print(json.dumps(layers, indent=2))
 
 
 def load_graph(path: str) -> Graph:
@@ -78,8 +77,12 @@ def read_node(node: JsonValue) -> dict[str, Any]:
 
 
 def complete(nodes: list[dict[str, Any]], what: str) -> list[Mapping[str, Any]]:
-    """Return `nodes`; raises `UserError` where they refer to what is not among them."""
-    paths = {node["path"] for node in nodes}
+    """Return `nodes`; raises `UserError` where one is missing, or there twice."""
+    paths: set[str] = set()
+    for node in nodes:
+        if node["path"] in paths:
+            die(f"{what}: {node['path']} is there twice", hint=_HINT)
+        paths.add(node["path"])
     for node in nodes:
         for reference in node["references"]:
             if reference not in paths:

@@ -812,6 +812,42 @@ def test_a_document_that_many_images_name_is_not_read_for_ever(write, monkeypatc
             image_reader.read_images(write(form), what="x")
 
 
+def test_values_of_a_few_bytes_in_documents_fill_no_memory(write):
+    """Each image has the whole of its configuration, of which a byte takes 25 in memory."""
+    document = dump(config(LAYERS, extra=[{}] * 100_000))
+    names = [name for name, _ in plain_members(LAYERS)[:2]]
+    manifest = dump([entry("c.json", names)] * 11)
+    members = [*plain_members(LAYERS)[:2], ("c.json", document), ("manifest.json", manifest)]
+    for form in both(tar(members)):
+        image_reader.read_base_image(write(form), what="x")
+        with pytest.raises(UserError, match=r"x: its JSON documents, each as .* 1048576 values"):
+            image_reader.read_images(write(form), what="x")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("created", 17, "created should be a string and is 17"),
+        ("created", "yesterday", "created is no date"),
+        ("created_by", ["x"], "created_by should be a string"),
+        ("comment", {}, "comment should be a string"),
+        ("author", 1, "author should be a string"),
+        ("empty_layer", "no", 'empty_layer should be true or false and is "no"'),
+    ],
+)
+def test_history_that_no_engine_reads_is_refused(read, key, value, said):
+    """It is passed on, so that the image on top would be refused by 'docker load'."""
+    good = {"created": "2024-02-03T04:05:06.789+01:00", "empty_layer": False, "comment": None}
+    document = config(LAYERS, history=[good, {**good, "created": "0001-01-01T00:00:00Z"}])
+    names = [name for name, _ in plain_members(LAYERS)[:2]]
+    end = [("manifest.json", dump([entry("c.json", names)]))]
+    members = [*plain_members(LAYERS)[:2], ("c.json", dump(document)), *end]
+    assert [layer.entry for layer in read(tar(members)).layers] == document["history"]
+    document["history"][1][key] = value
+    members[2] = ("c.json", dump(document))
+    refused(read, tar(members), "c.json: history[1]: " + said)
+
+
 def wide_indexes(width):
     """An OCI archive of indexes within each other, each of which names the next `width` times."""
     inner = dump({"manifests": [descriptor(b"x")] * width})

@@ -309,6 +309,18 @@ def test_the_tag_can_be_given_on_the_command_line(plan, tmp_path):
         assert manifest[0]["RepoTags"] == ["given:1"]
 
 
+@pytest.mark.parametrize("given", ["", "app", "a\nb:1", "App:1", "app:", ":1", b"\xff:1", "a:1:2"])
+def test_a_name_that_no_engine_loads_is_refused(plan, tmp_path, given):
+    with open(tmp_path / "out.tar", "wb") as out:
+        process = run_stream(plan, tmp_path, "-t", given, stdout=out)
+        said = process.communicate()[1]
+    assert process.returncode == 1
+    assert said.startswith("error: ")
+    assert "is no name and tag of an image; write it like registry.example/app:1.0" in said
+    assert len(said.splitlines()) == 1
+    assert (tmp_path / "out.tar").stat().st_size == 0
+
+
 def gone():
     """A pipe that nobody reads any more."""
     reader, writer = os.pipe()

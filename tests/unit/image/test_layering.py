@@ -102,6 +102,7 @@ def test_where_stdout_takes_nothing_the_command_fails_in_one_line(tmp_path, kind
     os.close(writer)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
+    assert "standard output" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -123,6 +124,7 @@ NODE = {"path": "/nix/store/a-b", "references": [], "narSize": 1}
     ("text", "words"),
     [
         ("{", "can't read the graph"),
+        (json.dumps([NODE, {**NODE, "narSize": 2}]), "/nix/store/a-b is there twice"),
         ("[" * 100_000, "can't read the graph"),
         ("7", "should be a list"),
         ("[7]", "should be an object"),
