@@ -8,7 +8,7 @@ openat2(2), RESOLVE_BENEATH, whose rules Go's os.Root has.
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -100,28 +100,40 @@ def _in_store(root: str, path: str) -> str | None:
 
 def _replace_directory(root: str, path: str, store_dir: str) -> None:
     """Replace the link `path` by a directory of links, or a relative link within the tree."""
+    _replace(root, path, store_dir, is_kind=os.path.isdir, put=_link_all)
+
+
+def _replace_file(root: str, path: str, store_dir: str) -> None:
+    """Replace the link `path` by a copy, or a relative link within the tree."""
+    _replace(root, path, store_dir, is_kind=os.path.isfile, put=_copy)
+
+
+def _replace(
+    root: str,
+    path: str,
+    store_dir: str,
+    *,
+    is_kind: Callable[[str], bool],
+    put: Callable[[str, str], None],
+) -> None:
     real = follow(root, path)
-    if real is not None and os.path.isdir(real):
+    if real is not None and is_kind(real):
         _link_relatively(path, real)
         return
     origin = _in_store(root, path)
-    if origin is None or not origin.startswith(f"{store_dir}/") or not os.path.isdir(origin):
+    if origin is None or not origin.startswith(f"{store_dir}/") or not is_kind(origin):
         return
     os.unlink(path)
+    put(origin, path)
+
+
+def _link_all(origin: str, path: str) -> None:
     os.mkdir(path, 0o755)
     for name in sorted(os.listdir(origin)):
         os.symlink(os.path.join(origin, name), os.path.join(path, name))
 
 
-def _replace_file(root: str, path: str, store_dir: str) -> None:
-    real = follow(root, path)
-    if real is not None and os.path.isfile(real):
-        _link_relatively(path, real)
-        return
-    origin = _in_store(root, path)
-    if origin is None or not origin.startswith(f"{store_dir}/") or not os.path.isfile(origin):
-        return
-    os.unlink(path)
+def _copy(origin: str, path: str) -> None:
     shutil.copyfile(origin, path)
     os.chmod(path, _MODE)
 
