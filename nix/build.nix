@@ -70,6 +70,7 @@ let
     arguments = {
       source = "${source}";
       libdeflate = "${lib.getLib buildPackages.libdeflate}/lib/libdeflate.so.0";
+      libdeflate_version = lib.getVersion buildPackages.libdeflate;
     };
   };
 in

@@ -89,6 +89,8 @@ let
     layerings = callPackage ./checks/layering.nix { };
     messages = callPackage ./checks/messages.nix { };
     names = callPackage ./checks/names.nix { };
+    oci = callPackage ./checks/oci.nix { };
+    ociImage = callPackage ./oci-image.nix { };
     overridableAttrs = callPackage ./checks/override-attrs.nix { };
     scripts = callPackage ./scripts.nix { };
     storePaths = callPackage ./checks/store-paths.nix { };

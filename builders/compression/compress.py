@@ -1,16 +1,13 @@
 """Compressing an image on all cores, to the same bytes on any number of them."""
 
-import threading
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, Final
 
 import zstandard
 
-from builders.compression.libdeflate import LEVELS, GzipCompressor
+from builders.compression.members import MEMBER_LEVELS, MEMBER_SIZES, MemberFormat, Members
 
-COMPRESSOR_LEVELS: Final = {"none": range(0), "gz": LEVELS, "zstd": range(1, 20)}
+COMPRESSOR_LEVELS: Final = {"none": range(0), **MEMBER_LEVELS}
 """The compressors by name, and which levels each has. nix/checks/compressors.nix has them, too."""
 
 DEFAULT_LEVELS: Final = {"gz": 5, "zstd": 3}
@@ -18,9 +15,7 @@ DEFAULT_LEVELS: Final = {"gz": 5, "zstd": 3}
 own."""
 
 _BLOCK: Final = 1 << 20
-"""Bytes that are compressed as one piece, by one thread. Part of the format of our
-output: another size gives other bytes.
-"""
+"""Bytes that are read and written at once."""
 
 
 def compress(
@@ -49,34 +44,21 @@ def compress(
 
 def _gzip(source: BinaryIO, target: BinaryIO, level: int, threads: int) -> None:
     """Write a gzip member for each block: gzip files one behind the other are a gzip file."""
-    local = threading.local()
-
-    def member(block: bytes) -> bytes:
-        if not hasattr(local, "compressor"):
-            local.compressor = GzipCompressor(level)
-        made: bytes = local.compressor.member(block)
-        return made
-
-    # ctypes lets go of the interpreter while it calls, so threads are enough.
-    with ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[bytes]] = deque()
-        for block in _blocks(source):
-            pending.append(pool.submit(member, block))
-            if len(pending) > 2 * threads:
-                target.write(pending.popleft().result())
-        for future in pending:
-            target.write(future.result())
+    with Members(MemberFormat("gz", level), threads) as members:
+        for block in _blocks(source, MEMBER_SIZES["gz"]):
+            members.add(block, target.write)
+        members.finish()
 
 
-def _blocks(source: BinaryIO) -> Iterator[bytes]:
-    """Yield `source` in blocks of exactly `_BLOCK` bytes, however it comes out of the pipe.
+def _blocks(source: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield `source` in blocks of exactly `size` bytes, however it comes out of the pipe.
 
     The last one is shorter; it is empty where `source` is.
     """
     first = True
     while True:
         parts = []
-        missing = _BLOCK
+        missing = size
         while missing and (data := source.read(missing)):
             parts.append(data)
             missing -= len(data)

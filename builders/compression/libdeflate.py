@@ -14,6 +14,14 @@ LEVELS: Final = range(1, 13)
 # Where Nix builds this package, compile_library puts the file in the store here.
 _FILE: Final = "libdeflate.so.0"
 
+_VERSION: Final = "unknown"
+"""The library doesn't tell; compile_library puts in what Nix knows."""
+
+
+def libdeflate_version() -> str:
+    """Return the version of the library, "unknown" where nobody said which one is there."""
+    return _VERSION
+
 
 class GzipCompressor:
     """Makes gzip members (RFC 1952) without name and time. One thread may use it at a time."""

@@ -4,6 +4,7 @@ Without it every start would compile every module again: the store is read-only.
 """
 
 import compileall
+import json
 import os
 import py_compile
 import shutil
@@ -16,11 +17,13 @@ from builders.derivations import arguments
 class Arguments:
     """What compile_library takes.
 
-    `source` is the directory that holds the package `builders`, `libdeflate` the library's file.
+    `source` is the directory that holds the package `builders`, `libdeflate` the library's file and
+    `libdeflate_version` its version.
     """
 
     source: str
     libdeflate: str
+    libdeflate_version: str
 
 
 def main(_: list[str]) -> None:
@@ -32,11 +35,10 @@ def main(_: list[str]) -> None:
         os.path.join(build.out, "builders"),
         copy_function=shutil.copyfile,
     )
-    substitute(
-        os.path.join(build.out, "builders/compression/libdeflate.py"),
-        '"libdeflate.so.0"',
-        f'"{given.libdeflate}"',
-    )
+    module = os.path.join(build.out, "builders/compression/libdeflate.py")
+    substitute(module, '"libdeflate.so.0"', json.dumps(given.libdeflate))
+    # The docstring has the word, too.
+    substitute(module, 'Final = "unknown"', f"Final = {json.dumps(given.libdeflate_version)}")
     for directory, _, _ in os.walk(build.out):
         os.chmod(directory, 0o755)
     compileall.compile_dir(

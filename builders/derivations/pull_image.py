@@ -10,9 +10,9 @@ from builders.console.errors import die, warn
 from builders.console.terminal import Shown
 from builders.derivations import arguments
 from builders.formats.image_index import describe_platforms, read_index
+from builders.image.names import RemoteImage
 from builders.registry.failures import Problem, RegistryError, describe
 from builders.registry.hashes import hash_file
-from builders.registry.names import RemoteImage
 from builders.registry.skopeo import Skopeo
 
 _PREFETCH: Final = "nix-prefetch-docker"

@@ -27,7 +27,7 @@ from builders.formats.image_archive import (
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import FIRST, Choice, NamedImage
 from builders.formats.oci_layout import choose_oci, oci_images
-from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer, Blob
+from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer, StoredBytes
 from builders.tar.member import normalise
 from builders.tar.tape import REMAKE
 
@@ -211,7 +211,7 @@ def _layers_of(
                 archive=archive.path,
                 compression=archive.compression,
                 offset=member.offset,
-                stored=Blob(
+                stored=StoredBytes(
                     digest=f"sha256:{digest.blob}",
                     media_type=MEDIA_TYPES.get(digest.compression),
                     size=member.size,

@@ -1,17 +1,17 @@
 """Streaming a planned image as a Docker archive: `docker load`'s input."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
+from operator import itemgetter
 
 from builders.console.errors import UserError, die
 from builders.console.progress import Progress
 from builders.formats.docker_archive import DockerArchiveWriter, ImageEntry, member_names
 from builders.image.configuration import image_config
-from builders.image.layer_kinds import BaseLayer, Layer
+from builders.image.layer_kinds import BaseLayer, in_reading_order
 from builders.image.plan import Plan
 from builders.layers.resources import Resources
 from builders.tar.header import RECORD
@@ -70,23 +70,11 @@ def _write(plan: Plan, sink: Sink, progress: Progress, resources: Resources, rep
     image = ImageEntry(image_config(plan), [repo_tag], [])
     names = member_names(plan.layers, config=image.config_name)
     named = zip(names, plan.layers, strict=True)
-    for number, (name, layer) in enumerate(_in_reading_order(named), 1):
+    for number, (name, layer) in enumerate(in_reading_order(named, layer_of=itemgetter(1)), 1):
         progress.layer(layer.describe(number))
         archive.add_layer(name, layer, partial(layer.write, sink, resources))
     progress.log("Adding manifests...")
     archive.finish([replace(image, layers=names)])
-
-
-def _in_reading_order(named: Iterable[tuple[str, Layer]]) -> Iterator[tuple[str, Layer]]:
-    """Yield layers with their names in the order in which they are written.
-
-    There is no way back in a compressed stream, and engines don't care for the order.
-    """
-    for stream, group in groupby(named, key=lambda pair: pair[1].stream):
-        run = list(group)
-        if stream is not None:
-            run.sort(key=lambda pair: pair[1].position)
-        yield from run
 
 
 @contextmanager

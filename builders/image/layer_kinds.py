@@ -7,9 +7,10 @@ asks nothing else. Sources: OCI image specification, "Image Configuration" (diff
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Final, Self
+from itertools import groupby
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from builders.compression.streams import GZIP, NONE, ZSTD
 from builders.console.errors import die
@@ -22,12 +23,14 @@ from builders.tar.sinks import Sink, copy_file
 
 _TAR: Final = "application/vnd.oci.image.layer.v1.tar"
 
+_Item = TypeVar("_Item")
+
 MEDIA_TYPES: Final = {NONE: _TAR, GZIP: f"{_TAR}+gzip", ZSTD: f"{_TAR}+zstd"}
 """The media type of a layer by its compression; the specification knows no others."""
 
 
 @dataclass(frozen=True)
-class Blob:
+class StoredBytes:
     """A layer's bytes as they are stored.
 
     `digest` is "sha256:" and hexadecimal digits, `size` in bytes. `media_type` is None where they
@@ -51,11 +54,11 @@ class Layer(ABC):
     """The bytes of the uncompressed tar, None where `diff_id` is."""
 
     @property
-    def blob(self) -> Blob:
+    def blob(self) -> StoredBytes:
         """What `write` writes. Layers of our own are stored uncompressed."""
         if self.diff_id is None or self.size is None:
             raise ValueError("a layer of the plan is not hashed")
-        return Blob(digest=self.diff_id, media_type=_TAR, size=self.size)
+        return StoredBytes(digest=self.diff_id, media_type=_TAR, size=self.size)
 
     @property
     def store_paths(self) -> tuple[str, ...]:
@@ -123,7 +126,7 @@ class BaseLayer(Layer):
     archive: str
     compression: str
     offset: int
-    stored: Blob
+    stored: StoredBytes
     diff_id: str
     size: int
     entry: Mapping[str, Any]
@@ -136,7 +139,7 @@ class BaseLayer(Layer):
     gname: str
 
     @property
-    def blob(self) -> Blob:
+    def blob(self) -> StoredBytes:
         """As it lies in the archive."""
         return self.stored
 
@@ -172,7 +175,7 @@ class BaseLayer(Layer):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the layer that `to_json` wrote."""
-        return cls(**{**data, "stored": Blob(**data["stored"])})
+        return cls(**{**data, "stored": StoredBytes(**data["stored"])})
 
 
 @dataclass(frozen=True)
@@ -324,6 +327,30 @@ class TarWithClosure(TarLayer):
                 mtime=closure["mtime"],
             ),
         )
+
+
+def in_reading_order(
+    items: Iterable[_Item], *, layer_of: Callable[[_Item], Layer | None]
+) -> Iterator[_Item]:
+    """Yield `items` in the order in which the layers that `layer_of` gives are best read.
+
+    There is no way back in a compressed stream. The layers of one are sorted where they follow each
+    other; all else stays in its place.
+    """
+
+    def stream(item: _Item) -> str | None:
+        layer = layer_of(item)
+        return layer.stream if layer else None
+
+    def position(item: _Item) -> int:
+        layer = layer_of(item)
+        return layer.position if layer else 0
+
+    for name, group in groupby(items, key=stream):
+        run = list(group)
+        if name is not None:
+            run.sort(key=position)
+        yield from run
 
 
 _KINDS: Final = {kind.kind: kind for kind in (BaseLayer, StoreLayer, TarLayer, TarWithClosure)}

@@ -56,12 +56,19 @@ class Plan:
         """Name and tag, as `docker run` takes them."""
         return f"{self.name}:{self.tag or 'latest'}"
 
-    def resolve(self, *, jobs: int, hint: str = LEAVE_ALONE) -> "Plan":
-        """Return the plan with the current time for `NOW`, and the digests that follow from it.
+    @property
+    def has_now(self) -> bool:
+        """Whether there is a `NOW` in it."""
+        return NOW in (self.created, self.mtime)
 
-        They are found by `jobs` processes; `hint` is as in `hash_layers`.
+    def resolve(self, *, jobs: int, hint: str = LEAVE_ALONE, now: int | None = None) -> "Plan":
+        """Return the plan with a time for `NOW`, and the digests that follow from it.
+
+        The time is the current one, or `now`, in seconds since 1970. Digests are found by `jobs`
+        processes; `hint` is as in `hash_layers`.
         """
-        now = int(time.time())
+        if now is None:
+            now = int(time.time())
         created, mtime = self.created, self.mtime
         if created == NOW:
             created = datetime.fromtimestamp(now, UTC).isoformat()

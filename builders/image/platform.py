@@ -18,6 +18,11 @@ class Platform:
     architecture: str
     variant: str | None = None
 
+    def to_json(self) -> dict[str, str]:
+        """Return it as JSON's types, as a descriptor has it."""
+        data = {"architecture": self.architecture, "os": self.os}
+        return {**data, "variant": self.variant} if self.variant else data
+
     def __str__(self) -> str:
         """As `docker --platform` spells it: "linux/arm/v7"."""
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))

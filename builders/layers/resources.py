@@ -12,12 +12,14 @@ from builders.tar.sinks import LEAVE_ALONE
 class Resources:
     """What layers are written with; a context manager, which closes all of it.
 
-    `helpers` are processes that write entries of store paths. `hint` says what to do about a file
-    that is missing or not what it was when the image was planned.
+    `helpers` are processes that write entries of store paths, and `threads` compress where that is
+    to be done. `hint` says what to do about a file that is missing or not what it was when the
+    image was planned.
     """
 
-    def __init__(self, *, helpers: int, hint: str = LEAVE_ALONE) -> None:
+    def __init__(self, *, helpers: int, threads: int = 1, hint: str = LEAVE_ALONE) -> None:
         """At most `helpers` processes are started, and none where nothing needs them."""
+        self.threads = threads
         self.hint = hint
         self._opened = ExitStack()
         self.helpers = self._opened.enter_context(Helpers(helpers))

@@ -21,10 +21,10 @@ from typing import Final, NoReturn
 from builders.console.errors import die, remedy
 from builders.console.terminal import tell, visible
 from builders.formats.image_index import choose_platform, describe_platforms, read_index
+from builders.image.names import RemoteImage, is_digest, is_name, is_tag
 from builders.image.platform import Platform
 from builders.registry.failures import Problem, RegistryError, describe
 from builders.registry.hashes import ALGORITHMS, FileHash, hash_file
-from builders.registry.names import RemoteImage, is_digest, is_name, is_tag
 from builders.registry.skopeo import Skopeo
 
 _PROGRAM: Final = "nix-prefetch-docker"

@@ -11,9 +11,9 @@ import os
 from builders.console.errors import die
 from builders.console.terminal import takes_output
 from builders.formats.image_stream import stream_image
+from builders.image.names import is_name, is_tag
 from builders.image.plan import plan_from_json
 from builders.processes import usable_cores
-from builders.registry.names import is_name, is_tag
 from builders.remedies import CHECK_STORE
 
 

@@ -9,7 +9,7 @@ import re
 from enum import Enum, auto
 from typing import Final
 
-from builders.registry.names import RemoteImage
+from builders.image.names import RemoteImage
 
 _SAID_MAX: Final = 1000
 """Characters of a message of skopeo, which repeats what a registry says."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from builders.console.errors import warn
+from builders.image.names import RemoteImage, is_digest
 from builders.registry.failures import Problem, RegistryError, describe, read_failure
-from builders.registry.names import RemoteImage, is_digest
 from builders.registry.stalls import StallWatch
 
 PAUSES: Final = (1, 2, 4, 8)

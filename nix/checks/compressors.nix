@@ -1,4 +1,5 @@
-# The attributes `compressor` and `compressionLevel`: what they may be, and what they make of names.
+# The attributes `compressor` and `compressionLevel`, and those of single layers: what they may be,
+# and what they make of names.
 { lib, messages }:
 let
   # Levels as builders/compression/compress.py has them.
@@ -24,20 +25,20 @@ let
   };
 
   pretty = lib.generators.toPretty { };
-in
-{
-  # check :: imageName -> compressor -> compressionLevel
-  #       -> { extension; arguments = { compressor; compression_level; }; }
-  # `extension` goes behind file names, `arguments` are those of the builder.
-  check =
-    imageName: compressor: compressionLevel:
+
+  # checkAs :: { compressor, level } -> imageName -> compressor -> compressionLevel
+  #         -> { extension; arguments = { compressor; compression_level; }; }
+  # The first argument has the names of the attributes. `extension` goes behind file names,
+  # `arguments` are those of the builder.
+  checkAs =
+    attributes: imageName: compressor: compressionLevel:
     let
       where = messages.inImage imageName;
       known =
         if lib.isString compressor && compressors ? ${compressor} then
           compressors.${compressor}
         else
-          throw "${where}: compressor must be one of: [${
+          throw "${where}: ${attributes.compressor} must be one of: [${
             lib.concatStringsSep " " (lib.attrNames compressors)
           }], not ${pretty compressor}";
       inherit (known) levels;
@@ -45,7 +46,7 @@ in
         if compressionLevel == null then
           null
         else if levels == null then
-          throw "${where}: compressionLevel must be null where compressor is \"${compressor}\""
+          throw "${where}: ${attributes.level} must be null where ${attributes.compressor} is \"${compressor}\""
         else if
           lib.isInt compressionLevel
           && compressionLevel >= levels.least
@@ -53,7 +54,7 @@ in
         then
           compressionLevel
         else
-          throw "${where}: compressionLevel must be a number from ${toString levels.least} to ${toString levels.most} (or null) where compressor is \"${compressor}\", not ${pretty compressionLevel}";
+          throw "${where}: ${attributes.level} must be a number from ${toString levels.least} to ${toString levels.most} (or null) where ${attributes.compressor} is \"${compressor}\", not ${pretty compressionLevel}";
     in
     {
       inherit (known) extension;
@@ -62,4 +63,12 @@ in
         compression_level = level;
       };
     };
+in
+{
+  inherit checkAs;
+
+  check = checkAs {
+    compressor = "compressor";
+    level = "compressionLevel";
+  };
 }

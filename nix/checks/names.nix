@@ -8,7 +8,7 @@ rec {
   # isName :: value -> bool
   # Whether it names a repository, with or without its registry, and no tag or digest. Source: the
   # grammar of distribution/reference, which Docker and skopeo read names with. The counterpart is
-  # builders/registry/names.py.
+  # builders/image/names.py.
   isName =
     let
       component = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*";

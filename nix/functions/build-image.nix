@@ -12,6 +12,8 @@
   imagePlan,
   messages,
   names,
+  oci,
+  ociImage,
   scripts,
   storePaths,
   values,
@@ -39,6 +41,10 @@ arguments.strict "buildImage" (
     gid ? 0,
     compressor ? "gz",
     compressionLevel ? null,
+    format ? "docker",
+    layerCompressor ? "gz",
+    layerCompressionLevel ? null,
+    annotations ? { },
     includeNixDB ? false,
     contents ? null,
     meta ? { },
@@ -83,6 +89,8 @@ arguments.strict "buildImage" (
       base = if base == null then null else "${base}";
       from_image = if image == null then null else image.path;
     };
+
+    checkedVariant = values.stringOrNull (at "variant") variant;
 
     # What a Nix database of the image is made of.
     database = {
@@ -154,26 +162,47 @@ arguments.strict "buildImage" (
     conf = imagePlan.plan {
       name = "docker-image-${baseName}";
       imageName = fullName;
-      tag = names.tag (at "tag") tag;
+      tag = checkedTag;
       tagByArchive = true;
       config = checkedConfig;
       architecture = checkedArchitecture;
       created = checkedCreated;
       # As the files of the layer.
       mtime = "1980-01-01";
-      variant = values.stringOrNull (at "variant") variant;
+      variant = checkedVariant;
       inherit base layers where;
     };
 
-    file = compressedImage {
-      name = "docker-image-${baseName}";
-      image = name;
+    asOci = ociImage.image {
       inherit
-        compressor
-        compressionLevel
+        name
         conf
-        meta
+        layerCompressor
+        layerCompressionLevel
+        annotations
+        fromImage
         ;
+      times = [ checkedCreated ];
+      platform = {
+        architecture = checkedArchitecture;
+        variant = checkedVariant;
+      };
+    };
+    # Under the tag of the image's file, which may be the hash in its path.
+    outputsOf =
+      imageTag:
+      ociImage.outputs {
+        name = baseName;
+        inherit where;
+        imageName = fullName;
+        tag = imageTag;
+        images = [ asOci ];
+      };
+
+    checkedFormat = oci.format name args;
+    checkedTag = names.tag (at "tag") tag;
+    result = {
+      inherit meta;
       passthru = {
         inherit
           conf
@@ -188,11 +217,37 @@ arguments.strict "buildImage" (
       overriding = {
         call = buildImage;
         given = args;
-        own = derivation: {
-          imageTag = if tag != null then tag else names.tagOf derivation;
-        };
+        own =
+          derivation:
+          let
+            imageTag = if tag != null then tag else names.tagOf derivation;
+            outputs = outputsOf imageTag;
+          in
+          {
+            inherit imageTag;
+            inherit (outputs)
+              blobs
+              digest
+              manifest
+              ociArchive
+              ociLayout
+              ;
+            ociImage = asOci // {
+              inherit (outputs) layoutAs;
+            };
+          };
       };
     };
   in
-  file
+  if checkedFormat == "docker" then
+    compressedImage (
+      result
+      // {
+        name = "docker-image-${baseName}";
+        image = name;
+        inherit compressor compressionLevel conf;
+      }
+    )
+  else
+    (outputsOf null).layoutAs checkedFormat (result // { tag = checkedTag; })
 )

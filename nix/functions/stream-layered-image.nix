@@ -11,6 +11,7 @@
   layerings,
   messages,
   names,
+  ociImage,
   runtimeShell,
   scripts,
   storePaths,
@@ -43,6 +44,9 @@ arguments.strict "streamLayeredImage" (
     copyEngineFiles ? null,
     includeStorePaths ? true,
     includeNixDB ? false,
+    layerCompressor ? "gz",
+    layerCompressionLevel ? null,
+    annotations ? { },
     passthru ? { },
     meta ? { },
     debug ? false,
@@ -66,6 +70,8 @@ arguments.strict "streamLayeredImage" (
     contentsList = storePaths.list (at "contents") contents;
     checkedConfig = containerConfig.check name { } config;
     checkedArchitecture = values.string (at "architecture") architecture;
+
+    checkedVariant = values.stringOrNull (at "variant") variant;
 
     # What a Nix database of the image is made of.
     database = {
@@ -117,6 +123,7 @@ arguments.strict "streamLayeredImage" (
       customisationLayer
     ];
 
+    checkedCreated = values.date (at "created") created;
     checkedMtime = values.date (at "mtime") mtime;
 
     layers = build.derivation (
@@ -154,15 +161,41 @@ arguments.strict "streamLayeredImage" (
       tag = names.tag (at "tag") tag;
       config = checkedConfig;
       architecture = checkedArchitecture;
-      created = values.date (at "created") created;
+      created = checkedCreated;
       mtime = checkedMtime;
-      variant = values.stringOrNull (at "variant") variant;
+      variant = checkedVariant;
       inherit
         base
         layers
         madeInContainers
         where
         ;
+    };
+
+    asOci = ociImage.image {
+      inherit
+        name
+        conf
+        layerCompressor
+        layerCompressionLevel
+        annotations
+        fromImage
+        ;
+      times = [
+        checkedCreated
+        checkedMtime
+      ];
+      platform = {
+        architecture = checkedArchitecture;
+        variant = checkedVariant;
+      };
+    };
+    outputs = ociImage.outputs {
+      name = baseName;
+      inherit where;
+      imageName = fullName;
+      tag = conf.imageTag;
+      images = [ asOci ];
     };
   in
   build.derivation {
@@ -184,6 +217,16 @@ arguments.strict "streamLayeredImage" (
     passthru = passthru // {
       inherit conf customisationLayer layers;
       inherit (conf) graph imageTag;
+      inherit (outputs)
+        blobs
+        digest
+        manifest
+        ociArchive
+        ociLayout
+        ;
+      ociImage = asOci // {
+        inherit (outputs) layoutAs;
+      };
       imageName = fullName;
       isExe = true;
     };

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from builders.registry.names import RemoteImage
+from builders.image.names import RemoteImage
 from builders.registry.skopeo import Skopeo
 from tests.engine.engines import Docker, skopeo_copy, skopeo_inspect
 from tests.engine.registry import (

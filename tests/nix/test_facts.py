@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 import pytest
 
 from builders.__main__ import COMMANDS
-from builders.registry.names import is_digest, is_name, is_tag
+from builders.image.names import is_digest, is_name, is_tag
 from tests.nix.images import PREAMBLE, REPOSITORY, evaluate, nix
 
 DIGEST = "sha256:" + 64 * "0"

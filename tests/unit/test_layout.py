@@ -213,11 +213,12 @@ LEVELS = {
     "elf": 2,
     "layers": 3,
     "image": 4,
-    "formats": 5,
-    "rootfs": 5,
-    "registry": 5,
-    "derivations": 6,
-    "programs": 6,
+    "blobs": 5,
+    "formats": 6,
+    "rootfs": 6,
+    "registry": 6,
+    "derivations": 7,
+    "programs": 7,
 }
 """Rooms import from lower ones. "" are the modules beside the rooms, but for __main__."""
 

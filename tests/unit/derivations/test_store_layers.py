@@ -6,7 +6,7 @@ from builders.closure.graph import read_graph
 from builders.console.errors import UserError
 from builders.derivations.planned import PlannedBase
 from builders.derivations.store_layers import Arguments, layer_paths
-from builders.image.layer_kinds import BaseLayer, Blob
+from builders.image.layer_kinds import BaseLayer, StoredBytes
 from tests.unit.closure.test_pipeline import TREE, letters
 
 
@@ -48,7 +48,7 @@ def base_layer():
         archive="/base.tar",
         compression="none",
         offset=0,
-        stored=Blob(digest, None, 1),
+        stored=StoredBytes(digest, None, 1),
         diff_id=digest,
         size=1,
         entry={},

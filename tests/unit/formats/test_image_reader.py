@@ -12,7 +12,7 @@ from builders.compression import streams
 from builders.console.errors import UserError
 from builders.formats import documents, image_reader
 from builders.formats import image_archive as files
-from builders.image.layer_kinds import Blob, layer_from_json
+from builders.image.layer_kinds import StoredBytes, layer_from_json
 from builders.layers.archived import ArchiveReader
 from tests.unit.archives import (
     COMPRESSORS,
@@ -927,7 +927,7 @@ def test_what_a_blob_is_in_the_archive_is_kept(read):
         suffix = suffixes.get(compression)
         for form in both(tar(saved_members([LOWER], stored=[stored]))):
             (base,) = read(form).layers
-            assert base.stored == Blob(
+            assert base.stored == StoredBytes(
                 digest=f"sha256:{sha256(stored)}",
                 media_type=None if suffix is None else media_type + suffix,
                 size=len(stored),

@@ -10,7 +10,7 @@ import pytest
 from builders.closure.graph import read_graph
 from builders.image.configuration import image_config
 from builders.image.dates import NOW
-from builders.image.layer_kinds import BaseLayer, Blob, StoreLayer, TarLayer, TarWithClosure
+from builders.image.layer_kinds import BaseLayer, StoredBytes, StoreLayer, TarLayer, TarWithClosure
 from builders.image.layering import hash_layers, join_last
 from builders.image.plan import Plan, graph_to_json, plan_from_json
 from builders.image.platform import Platform
@@ -23,7 +23,7 @@ BASE = BaseLayer(
     archive="/images/base.tar",
     compression="gz",
     offset=512,
-    stored=Blob(DIGESTS[0], "application/vnd.oci.image.layer.v1.tar+zstd", 77),
+    stored=StoredBytes(DIGESTS[0], "application/vnd.oci.image.layer.v1.tar+zstd", 77),
     diff_id=DIGESTS[1],
     size=10240,
     entry={"created": "2020-01-01T00:00:00Z", "created_by": "sh"},
@@ -121,7 +121,7 @@ def test_layers_say_which_paths_they_need():
 def test_own_layers_are_blobs_under_their_diff_id():
     for layer in (STORE, TAR, TAR_WITH_CLOSURE):
         media_type = "application/vnd.oci.image.layer.v1.tar"
-        assert layer.blob == Blob(layer.diff_id, media_type, layer.size)
+        assert layer.blob == StoredBytes(layer.diff_id, media_type, layer.size)
     assert BASE.blob == BASE.stored
 
 

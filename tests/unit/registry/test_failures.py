@@ -3,7 +3,7 @@
 import pytest
 
 from builders.registry.failures import Problem, RegistryError, describe, read_failure
-from builders.registry.names import RemoteImage
+from builders.image.names import RemoteImage
 
 DIGEST = "sha256:" + 64 * "0"
 

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from builders.registry.failures import Problem, RegistryError
-from builders.registry.names import RemoteImage
+from builders.image.names import RemoteImage
 from builders.registry.skopeo import Skopeo
 
 FAKE = """#!/bin/sh

@@ -2,7 +2,7 @@
 
 import pytest
 
-from builders.registry.names import RemoteImage, is_name, is_tag
+from builders.image.names import RemoteImage, is_name, is_tag
 
 DIGEST = "sha256:" + 64 * "0"
 

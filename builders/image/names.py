@@ -32,6 +32,19 @@ def is_digest(text: str) -> bool:
     return bool(_DIGEST.fullmatch(text))
 
 
+def canonical_name(reference: str) -> str:
+    """Return the name in `reference`, with its tag, as registries and containerd write it.
+
+    It begins with the registry, and images of Docker's own are in "library".
+    """
+    name, _, tag = reference.rpartition(":")
+    image = RemoteImage(name, tag)
+    repository = image.repository
+    if image.registry == _DEFAULT_REGISTRY and "/" not in repository:
+        repository = f"library/{repository}"
+    return f"{image.registry}/{repository}:{tag}"
+
+
 @dataclass(frozen=True)
 class RemoteImage:
     """The image `version` (a tag or a digest) of the repository `name`."""

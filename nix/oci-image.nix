@@ -1,0 +1,129 @@
+# What an image, or an index of several, is as the OCI has them: manifest, digest, archive, layout.
+{
+  lib,
+  build,
+  go,
+  messages,
+  oci,
+}:
+let
+  # described :: { name, conf, compression, annotations, isNow } -> { arguments; blobs; }
+  # `arguments` are those of a builder for the image, without its blobs.
+  described =
+    {
+      name,
+      conf,
+      compression,
+      annotations,
+      ...
+    }:
+    {
+      arguments = compression // {
+        inherit annotations name;
+        plan = "${conf}";
+      };
+      blobs = build.derivation {
+        name = "${baseNameOf name}-blobs.json";
+        builder = "compressed_layers";
+        arguments = compression // {
+          where = messages.inImage name;
+          plan = "${conf}";
+        };
+      };
+    };
+
+  withBlobs = image: (described image).arguments // { blobs = "${(described image).blobs}"; };
+
+  # Blobs are made again with the layout, but for the time in them: that is said once.
+  forLayout = image: if image.isNow then withBlobs image else (described image).arguments;
+in
+{
+  # image :: { name, where, conf, … } -> what `outputs` takes of an image
+  image =
+    {
+      name,
+      # The plan.
+      conf,
+      layerCompressor,
+      layerCompressionLevel,
+      annotations,
+      # Whose own annotations say where it comes from.
+      fromImage,
+      # Of the image's date and its files' time: what changes with every build.
+      times,
+      platform,
+    }:
+    {
+      inherit conf name platform;
+      compression = oci.layers name layerCompressor layerCompressionLevel;
+      annotations =
+        fromImage.baseAnnotations or { }
+        // oci.annotations {
+          where = messages.inImage name;
+          attribute = "annotations";
+        } annotations;
+      isNow = lib.elem "now" times;
+    };
+
+  # outputs :: { name, images, … } -> { blobs, manifest, digest, ociArchive, ociLayout, layoutAs }
+  # With `indexAnnotations` of the index of all `images`, else of the only one. `layoutAs` makes a
+  # layout with more attributes of its derivation, or with another tag.
+  outputs =
+    {
+      # Of files.
+      name,
+      # In messages.
+      where,
+      imageName,
+      tag,
+      images,
+      indexAnnotations ? null,
+    }:
+    let
+      common = {
+        inherit where;
+        index_annotations = indexAnnotations;
+      };
+
+      manifest = build.derivation {
+        name = "${name}-manifest.json";
+        outputs = [
+          "out"
+          "digest"
+        ];
+        builder = "oci_manifest";
+        arguments = common // {
+          images = map withBlobs images;
+        };
+      };
+
+      layoutAs =
+        format:
+        {
+          tag,
+          ...
+        }@attributes:
+        build.derivation (
+          {
+            name = "${name}-${if format == "oci" then "oci.tar" else "oci"}";
+            builder = "oci_layout";
+            arguments = common // {
+              inherit tag;
+              images = map forLayout images;
+              name = imageName;
+              architecture = go.GOARCH;
+              directory = format == "oci-layout";
+            };
+          }
+          // removeAttrs attributes [ "tag" ]
+        );
+    in
+    {
+      blobs = (described (lib.head images)).blobs;
+      manifest = manifest.out;
+      inherit (manifest) digest;
+      ociArchive = layoutAs "oci" { inherit tag; };
+      ociLayout = layoutAs "oci-layout" { inherit tag; };
+      inherit layoutAs;
+    };
+}
