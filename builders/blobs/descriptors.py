@@ -67,7 +67,7 @@ class Descriptor:
         )
 
 
-def describe(data: bytes, media_type: str, **others: Any) -> Descriptor:
+def descriptor_of(data: bytes, media_type: str, **others: Any) -> Descriptor:
     """Return the descriptor of the blob `data`; `others` are fields of it."""
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     return Descriptor(media_type=media_type, digest=digest, size=len(data), **others)

@@ -16,7 +16,7 @@ from builders.blobs.descriptors import (
     INDEX_TYPE,
     MANIFEST_TYPE,
     Descriptor,
-    describe,
+    descriptor_of,
 )
 from builders.blobs.layer_compression import CompressingSink, LayerCompression
 from builders.compression.members import Members
@@ -160,7 +160,7 @@ def image_blobs(plan: Plan, layers: Sequence[Blob], *, annotations: Mapping[str,
     `annotations` are the manifest's.
     """
     config = image_config(plan)
-    described = describe(config, CONFIG_TYPE)
+    described = descriptor_of(config, CONFIG_TYPE)
     manifest: dict[str, Any] = {
         "schemaVersion": _SCHEMA_VERSION,
         "mediaType": MANIFEST_TYPE,
@@ -198,4 +198,4 @@ def _document(data: Mapping[str, Any], annotations: Mapping[str, str]) -> bytes:
 
 
 def _bytes(data: bytes, media_type: str, **others: Any) -> Blob:
-    return Blob(describe(data, media_type, **others), Bytes(data))
+    return Blob(descriptor_of(data, media_type, **others), Bytes(data))

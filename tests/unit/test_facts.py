@@ -8,10 +8,10 @@ import pytest
 from builders.compression.compress import COMPRESSOR_LEVELS, DEFAULT_LEVELS
 from builders.compression.streams import GZIP, NONE, ZSTD
 from builders.derivations import merge_images
+from builders.image import names
 from builders.image.layering import LAYERINGS
 from builders.layers.tree import MTIME
 from builders.programs.nix_prefetch_docker import archive_name, read_request
-from builders.registry import names
 from tests.unit.support import BUILDERS
 
 NIX = BUILDERS.parent / "nix"

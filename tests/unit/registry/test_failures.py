@@ -2,8 +2,8 @@
 
 import pytest
 
-from builders.registry.failures import Problem, RegistryError, describe, read_failure
 from builders.image.names import RemoteImage
+from builders.registry.failures import Problem, RegistryError, describe, read_failure
 
 DIGEST = "sha256:" + 64 * "0"
 

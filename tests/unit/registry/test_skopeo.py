@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from builders.registry.failures import Problem, RegistryError
 from builders.image.names import RemoteImage
+from builders.registry.failures import Problem, RegistryError
 from builders.registry.skopeo import Skopeo
 
 FAKE = """#!/bin/sh
