@@ -114,6 +114,9 @@ let
     runWithOverlay = callPackage ./functions/run-with-overlay.nix { };
     shellScript = callPackage ./functions/shell-script.nix { };
 
+    # Images of several architectures
+    buildImageIndex = callPackage ./functions/build-image-index.nix { };
+
     # Images as nix-shell
     streamNixShellImage = callPackage ./functions/stream-nix-shell-image.nix { };
     buildNixShellImage = callPackage ./functions/build-nix-shell-image.nix { };

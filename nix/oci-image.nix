@@ -101,6 +101,7 @@ in
         format:
         {
           tag,
+          overriding ? { },
           ...
         }@attributes:
         build.derivation (
@@ -116,6 +117,17 @@ in
             };
           }
           // removeAttrs attributes [ "tag" ]
+          // lib.optionalAttrs (overriding != { }) {
+            # A result is its own archive or layout.
+            overriding = overriding // {
+              own =
+                derivation:
+                (overriding.own or (_: { }) derivation)
+                // {
+                  ${if format == "oci" then "ociArchive" else "ociLayout"} = derivation;
+                };
+            };
+          }
         );
     in
     {

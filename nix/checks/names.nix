@@ -16,6 +16,24 @@ rec {
     in
     value: lib.isString value && builtins.match "(${host}/)?${component}(/${component})*" value != null;
 
+  # canonical :: name -> name with its registry
+  # As registries know it. The counterpart is canonical_name in builders/image/names.py.
+  canonical =
+    name:
+    let
+      parts = lib.splitString "/" name;
+      first = lib.head parts;
+      hasRegistry =
+        lib.length parts > 1
+        && (lib.hasInfix "." first || lib.hasInfix ":" first || first == "localhost" || lib.toLower first != first);
+    in
+    if hasRegistry then
+      name
+    else if lib.length parts == 1 then
+      "docker.io/library/${name}"
+    else
+      "docker.io/${name}";
+
   # isTag :: value -> bool
   isTag =
     value: lib.isString value && builtins.match "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}" value != null;

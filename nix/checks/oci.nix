@@ -32,6 +32,15 @@ in
     else
       format;
 
+  # layoutFormat :: where -> format -> format
+  # Of what no Docker archive can hold.
+  layoutFormat =
+    where: format:
+    if format == "oci" || format == "oci-layout" then
+      format
+    else
+      throw "${where}: format must be \"oci\" or \"oci-layout\", not ${values.describe format}";
+
   # layers :: imageName -> layerCompressor -> layerCompressionLevel
   #        -> { compressor; compression_level; }
   layers =
@@ -55,7 +64,7 @@ in
         else
           values.string {
             inherit where;
-            attribute = "${attribute}.${lib.strings.escapeNixIdentifier key}";
+            attribute = "${attribute}.${key}";
           } text
       ) value;
 }

@@ -12,7 +12,6 @@
   imagePlan,
   messages,
   names,
-  oci,
   ociImage,
   scripts,
   storePaths,
@@ -199,10 +198,21 @@ arguments.strict "buildImage" (
         images = [ asOci ];
       };
 
-    checkedFormat = oci.format name args;
     checkedTag = names.tag (at "tag") tag;
-    result = {
-      inherit meta;
+  in
+  compressedImage (
+    builtins.intersectAttrs {
+      compressor = null;
+      compressionLevel = null;
+      format = null;
+      meta = null;
+    } args
+    // {
+      name = "docker-image-${baseName}";
+      image = name;
+      inherit conf;
+      tag = checkedTag;
+      inherit (outputsOf null) layoutAs;
       passthru = {
         inherit
           conf
@@ -237,17 +247,6 @@ arguments.strict "buildImage" (
             };
           };
       };
-    };
-  in
-  if checkedFormat == "docker" then
-    compressedImage (
-      result
-      // {
-        name = "docker-image-${baseName}";
-        image = name;
-        inherit compressor compressionLevel conf;
-      }
-    )
-  else
-    (outputsOf null).layoutAs checkedFormat (result // { tag = checkedTag; })
+    }
+  )
 )

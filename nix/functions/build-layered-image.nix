@@ -5,7 +5,6 @@
   buildLayeredImage,
   compressedImage,
   names,
-  oci,
   streamLayeredImage,
 }:
 let
@@ -19,31 +18,17 @@ in
 arguments.strict "buildLayeredImage" (
   lib.setFunctionArgs (
     { name, ... }@args:
-    let
-      stream = streamLayeredImage (removeAttrs args (lib.attrNames own));
-      format = oci.format name args;
-      overriding = {
-        call = buildLayeredImage;
-        given = args;
-      };
-    in
-    if format == "docker" then
-      compressedImage (
-        builtins.intersectAttrs (removeAttrs own [ "format" ]) args
-        // {
-          name = names.baseName name;
-          image = name;
-          inherit overriding stream;
-        }
-      )
-    else
-      stream.ociImage.layoutAs format {
-        tag = stream.imageTag;
-        meta = args.meta or { };
-        inherit overriding;
-        passthru = removeAttrs stream.passthru [ "isExe" ] // {
-          inherit stream;
+    compressedImage (
+      builtins.intersectAttrs own args
+      // {
+        name = names.baseName name;
+        image = name;
+        overriding = {
+          call = buildLayeredImage;
+          given = args;
         };
+        stream = streamLayeredImage (removeAttrs args (lib.attrNames own));
       }
+    )
   ) (lib.functionArgs streamLayeredImage // own)
 )

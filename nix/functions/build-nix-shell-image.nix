@@ -1,4 +1,4 @@
-# buildNixShellImage: streamNixShellImage's image as a compressed file in the store.
+# buildNixShellImage: streamNixShellImage's image as a file in the store, or a directory.
 {
   lib,
   arguments,
@@ -9,6 +9,7 @@ let
   own = {
     compressor = true;
     compressionLevel = true;
+    format = true;
     meta = true;
   };
 in

@@ -24,7 +24,7 @@ let
       finalImageTag ? "latest",
       tlsVerify ? true,
       name ? lib.replaceStrings [ "/" ":" ] [ "-" "-" ] "docker-image-${finalImageName}-${finalImageTag}.tar",
-    }:
+    }@args:
     let
       where = messages.inImage imageName;
       must =
@@ -80,6 +80,14 @@ let
           imageTag = finalImageTag;
           sourceURL = "docker://${imageName}@${imageDigest}";
           destNameTag = "${finalImageName}:${finalImageTag}";
+          # Of the manifests of images on this one.
+          baseAnnotations = {
+            "org.opencontainers.image.base.name" =
+              names.canonical imageName
+              # Without one that was chosen there is no tag: the digest says which image it is.
+              + lib.optionalString (args ? finalImageTag) ":${finalImageTag}";
+            "org.opencontainers.image.base.digest" = imageDigest;
+          };
         };
       }
       // lib.optionalAttrs (outputHashAlgo != null) { inherit outputHashAlgo; }

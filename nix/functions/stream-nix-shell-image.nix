@@ -56,6 +56,9 @@ arguments.strict "streamNixShellImage" (
     shell ? lib.getExe bashInteractive,
     command ? null,
     run ? null,
+    layerCompressor ? "gz",
+    layerCompressionLevel ? null,
+    annotations ? { },
   }@args:
   let
     where = messages.inCall "streamNixShellImage" args;
@@ -147,7 +150,13 @@ arguments.strict "streamNixShellImage" (
     store = lib.removePrefix "/" builtins.storeDir;
   in
   builtins.seq checked (image {
-    inherit name tag;
+    inherit
+      name
+      tag
+      layerCompressor
+      layerCompressionLevel
+      annotations
+      ;
     contents = [
       binSh
       usrBinEnv
