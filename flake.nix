@@ -42,6 +42,11 @@
     {
       overlays.default = import ./nix/overlay.nix;
 
+      lib = import ./nix/flake-lib.nix {
+        inherit nixpkgs;
+        overlay = self.overlays.default;
+      };
+
       legacyPackages = forAllSystems (pkgs: {
         dockerTools = toolsOf pkgs;
       });

@@ -117,6 +117,9 @@ let
     # Images of several architectures
     buildImageIndex = callPackage ./functions/build-image-index.nix { };
 
+    # All of them as the OCI has them, by the names of nixpkgs
+    ociTools = callPackage ./functions/oci-tools.nix { };
+
     # Images as nix-shell
     streamNixShellImage = callPackage ./functions/stream-nix-shell-image.nix { };
     buildNixShellImage = callPackage ./functions/build-nix-shell-image.nix { };

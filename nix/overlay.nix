@@ -8,5 +8,6 @@ final: prev: {
     previous
     // import ./. { pkgs = final; }
     // (if previous ? examples then { inherit (previous) examples; } else { });
+  ociTools = prev.ociTools or { } // final.dockerTools.ociTools;
   inherit (final.dockerTools) nix-prefetch-docker;
 }
