@@ -14,56 +14,16 @@ import pytest
 from builders.console.errors import UserError
 from builders.formats.image_stream import stream_image
 from builders.image.dates import NOW
-from builders.image.layer_kinds import StoreLayer, TarLayer
 from builders.image.layering import hash_layers
-from builders.image.plan import Plan
-from builders.image.platform import Platform
 from tests.unit.archives import config, dump, entry, tar
+from tests.unit.plans import make_plan
 from tests.unit.support import BUILDERS, read_base
 
 
 @pytest.fixture
 def plan(tmp_path):
     """A plan of two store layers in a store of its own, with a customisation layer."""
-    store = tmp_path / "store"
-    paths = []
-    for name, size in (("aaa-small", 10), ("bbb-large", 3 << 20)):
-        path = store / name
-        path.mkdir(parents=True)
-        (path / "file").write_bytes(os.urandom(size))
-        paths.append(str(path))
-    layer = tmp_path / "layer.tar"
-    with tarfile.open(layer, "w") as archive:
-        archive.addfile(tarfile.TarInfo("./hello"))
-    plan = Plan(
-        name="test",
-        tag="tag",
-        platform=Platform("linux", "amd64"),
-        created="1970-01-01T00:00:01+00:00",
-        mtime=1,
-        config={"Cmd": ["/bin/hello"]},
-        layers=(
-            *(store_layer(store, path) for path in paths),
-            TarLayer(
-                path=str(layer),
-                diff_id=f"sha256:{hashlib.sha256(layer.read_bytes()).hexdigest()}",
-                size=layer.stat().st_size,
-            ),
-        ),
-    )
-    return replace(plan, layers=hash_layers(plan.layers, graph={}, jobs=2))
-
-
-def store_layer(store, path, *, mtime=1):
-    return StoreLayer(
-        paths=(path,),
-        mtime=mtime,
-        uid=0,
-        gid=0,
-        uname="root",
-        gname="root",
-        store_dir=str(store),
-    )
+    return make_plan(tmp_path)
 
 
 def streamed(plan, tmp_path, **options):
