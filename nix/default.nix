@@ -118,7 +118,10 @@ let
     buildImageIndex = callPackage ./functions/build-image-index.nix { };
 
     # All of them as the OCI has them, by the names of nixpkgs
-    ociTools = callPackage ./functions/oci-tools.nix { };
+    ociTools = removeAttrs (callPackage ./functions/oci-tools.nix { }) [
+      "override"
+      "overrideDerivation"
+    ];
 
     # Images as nix-shell
     streamNixShellImage = callPackage ./functions/stream-nix-shell-image.nix { };

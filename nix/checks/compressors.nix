@@ -59,7 +59,7 @@ let
     {
       inherit (known) extension;
       arguments = {
-        inherit compressor;
+        compressor = builtins.seq known compressor;
         compression_level = level;
       };
     };

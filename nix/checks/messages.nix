@@ -5,6 +5,9 @@ rec {
   # inImage :: string -> string
   inImage = name: "in docker image ${if lib.isString name then name else "?"}";
 
+  # inIndex :: string -> string
+  inIndex = name: "in image index ${if lib.isString name then name else "?"}";
+
   # inFunction :: string -> string
   # For functions that make no image of a name.
   inFunction = function: "in dockerTools.${function}";

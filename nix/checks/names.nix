@@ -25,7 +25,9 @@ rec {
       first = lib.head parts;
       hasRegistry =
         lib.length parts > 1
-        && (lib.hasInfix "." first || lib.hasInfix ":" first || first == "localhost" || lib.toLower first != first);
+        && (
+          builtins.match ".*[.:[].*" first != null || first == "localhost" || lib.toLower first != first
+        );
     in
     if hasRegistry then
       name

@@ -20,7 +20,7 @@ arguments.strict "buildImageIndex" (
     meta ? { },
   }@args:
   let
-    where = "in image index ${if lib.isString name then name else "?"}";
+    where = messages.inIndex name;
     fullName = names.imageName name;
     at = attribute: {
       inherit where attribute;
@@ -31,16 +31,17 @@ arguments.strict "buildImageIndex" (
     checked = lib.imap1 (
       number: image:
       let
-        the = "${where}: image ${toString number} of images";
+        this = "image ${toString number} of images";
       in
       if image ? imageIndex then
-        throw "${the} is an image index itself; give its images"
+        throw "${where}: ${this} is an image index itself; give its images"
       else if image ? ociImage then
         image.ociImage // { described = "image ${toString number} (${image.ociImage.name})"; }
       else
-        throw "${the} is ${
-          if lib.isDerivation image then "${image.name}, which is" else "${values.describe image},"
-        } no image of these functions; give the result of buildImage, buildLayeredImage or streamLayeredImage"
+        let
+          what = if lib.isDerivation image then "${image.name}, which is" else "${values.describe image},";
+        in
+        throw "${where}: ${this} is ${what} no image of these functions; give the result of buildImage, buildLayeredImage or streamLayeredImage"
     ) images;
     list =
       if !lib.isList images then
@@ -66,9 +67,11 @@ arguments.strict "buildImageIndex" (
       if twice == [ ] then
         list
       else
-        throw "${where}: ${
-          lib.concatMapStringsSep " and " (image: image.described) (ofPlatform (lib.head twice))
-        } are both for ${lib.head twice}; leave one of them out, or give each its architecture and variant";
+        let
+          platform = lib.head twice;
+          those = lib.concatMapStringsSep " and " (image: image.described) (ofPlatform platform);
+        in
+        throw "${where}: ${those} are both for ${platform}; leave one of them out, or give each its architecture and variant";
 
     outputsOf =
       imageTag:

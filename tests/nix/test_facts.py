@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 import pytest
 
 from builders.__main__ import COMMANDS
-from builders.image.names import is_digest, is_name, is_tag
+from builders.image.names import canonical_name, is_digest, is_name, is_tag
 from tests.nix.images import PREAMBLE, REPOSITORY, evaluate, nix
 
 DIGEST = "sha256:" + 64 * "0"
@@ -38,6 +38,24 @@ def test_names_tags_and_digests_are_the_same_in_nix(in_nix, in_python):
     assert dict(zip(TEXTS, found, strict=True)) == {text: in_python(text) for text in TEXTS}
     assert any(found)
     assert not all(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("app", "docker.io/library/app"),
+        ("group/app", "docker.io/group/app"),
+        ("a/b/c", "docker.io/a/b/c"),
+        ("localhost/app", "localhost/app"),
+        ("registry.example/app", "registry.example/app"),
+        ("host:5000/app", "host:5000/app"),
+        ("[::1]:5000/app", "[::1]:5000/app"),
+        ("HOST/app", "HOST/app"),
+    ],
+)
+def test_names_in_full_are_the_same_in_nix(name, expected):
+    assert evaluate(f'{CHECKS} names.canonical "{name}"') == expected
+    assert canonical_name(f"{name}:1") == f"{expected}:1"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +90,8 @@ EVERY_BUILDER = """
   [
     (buildImage (image // { copyToRoot = hello; runAsRoot = "true"; }))
     (buildImage image).layer
+    (buildImage (image // { format = "oci"; })).manifest
+    (dockerTools.buildImageIndex { name = "index"; images = [ base ]; })
     (buildLayeredImage (image // { contents = [ hello ]; }))
     (streamLayeredImage (image // { contents = [ hello ]; }))
     (dockerTools.exportImage { fromImage = base; })
@@ -85,6 +105,7 @@ EVERY_BUILDER = """
   ]
 """
 
+BEGINNINGS = ("in docker image ", "in image index ", "in dockerTools.")
 SILENT = {"compile_library", "prefetch_program"}
 """Builders that make nothing of an image."""
 
@@ -120,6 +141,4 @@ def test_builders_are_told_how_their_messages_begin(given):
     for name, all_arguments in given.items():
         for arguments in all_arguments:
             where = arguments.get("where", "")
-            assert where.startswith(("in docker image ", "in dockerTools.")) is (
-                name not in SILENT
-            ), name
+            assert where.startswith(BEGINNINGS) is (name not in SILENT), name
