@@ -14,9 +14,22 @@ from builders.formats.image_archive import IMAGES_MAX, INDEX, RESAVE, ImageArchi
 from builders.formats.image_index import IndexEntry, index_entries
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import Choice, NamedImage, familiar
+from builders.image.layer_kinds import MEDIA_TYPES
 from builders.tar.tape import REMAKE
 
 _INDEX_DEPTH: Final = 4
+
+_DOCKER_LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar"
+_LAYER_TYPES: Final = frozenset(
+    (
+        *MEDIA_TYPES.values(),
+        _DOCKER_LAYER,
+        f"{_DOCKER_LAYER}.gzip",
+        f"{_DOCKER_LAYER}.zstd",
+    )
+)
+_FOREIGN: Final = (".nondistributable.", ".foreign.")
+"""In media types of layers that a registry doesn't have: manifests say where else they are."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +141,28 @@ def _oci_image(
 ) -> NamedImage:
     manifest = _oci_document(archive, digest)
     layers = manifest["layers"].elements()
+    for layer in layers:
+        _check_layer_type(layer)
     return NamedImage(
         source=f"blobs/sha256/{digest}",
         config=f"blobs/sha256/{manifest['config']['digest'].digest()}",
         layers=tuple(f"blobs/sha256/{layer['digest'].digest()}" for layer in layers),
         repo_tags=tuple(dict.fromkeys(references[digest])),
+    )
+
+
+def _check_layer_type(layer: JsonValue) -> None:
+    """Raise `UserError` for a layer that is none of an image's, or that is kept elsewhere."""
+    media_type = layer["mediaType"].string_or_none()
+    if media_type is None or media_type in _LAYER_TYPES:
+        return
+    is_foreign = any(word in media_type for word in _FOREIGN)
+    die(
+        f"{layer.where} is of the type {media_type}, "
+        + ("which is kept outside of registries" if is_foreign else "which is no layer of files"),
+        hint="use an image that has all its layers itself, as one that is built anew"
+        if is_foreign
+        else "use an image of layers that are tars, plain or under gzip or zstd",
     )
 
 

@@ -100,15 +100,21 @@ def descriptor(data, media_type="application/octet-stream", **more):
     }
 
 
-def oci_image(layers, *, stored=None, **more):
-    """The blobs of an OCI image over `layers`, stored as `stored`; the last one is its manifest."""
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+
+
+def oci_image(layers, *, stored=None, layer_type=LAYER_TYPE, **more):
+    """The blobs of an OCI image over `layers`, stored as `stored`; the last one is its manifest.
+
+    Layers are of the media type `layer_type`, whatever they are.
+    """
     stored = stored or layers
     document = dump(config(layers, **more))
     manifest = dump(
         {
             "schemaVersion": 2,
             "config": descriptor(document, "application/vnd.oci.image.config.v1+json"),
-            "layers": [descriptor(data) for data in stored],
+            "layers": [descriptor(data, layer_type) for data in stored],
         }
     )
     return [blob(data) for data in (*stored, document, manifest)]

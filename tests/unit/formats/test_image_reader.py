@@ -311,6 +311,45 @@ def test_an_oci_archive_of_several_images_asks_for_a_choice(read):
     refused(read, data, "no image base:2, only base:1, other:2", name="base", tag="2")
 
 
+OCI_LAYER = "application/vnd.oci.image.layer"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs"
+
+
+@pytest.mark.parametrize(
+    "layer_type",
+    [
+        f"{OCI_LAYER}.v1.tar",
+        f"{OCI_LAYER}.v1.tar+gzip",
+        f"{OCI_LAYER}.v1.tar+zstd",
+        f"{DOCKER_LAYER}.diff.tar",
+        f"{DOCKER_LAYER}.diff.tar.gzip",
+        f"{DOCKER_LAYER}.diff.tar.zstd",
+    ],
+)
+def test_layers_of_every_type_that_images_have_are_taken(read, layer_type):
+    data = tar(oci_members([(oci_image([LOWER], layer_type=layer_type), {})]))
+    assert read(data).layers[0].diff_id == DIFF_IDS[0]
+
+
+@pytest.mark.parametrize(
+    ("layer_type", "reason", "hint"),
+    [
+        (
+            f"{OCI_LAYER}.nondistributable.v1.tar+gzip",
+            "which is kept outside of registries",
+            "all its",
+        ),
+        (f"{DOCKER_LAYER}.foreign.diff.tar.gzip", "which is kept outside of registries", "all its"),
+        (f"{OCI_LAYER}.v1.tar+gzip+encrypted", "which is no layer of files", "gzip or zstd"),
+        ("application/vnd.in-toto+json", "which is no layer of files", "gzip or zstd"),
+        ("", "which is no layer of files", "gzip or zstd"),
+    ],
+)
+def test_layers_of_other_types_are_refused(read, layer_type, reason, hint):
+    data = tar(oci_members([(oci_image([LOWER], layer_type=layer_type), {})]))
+    refused(read, data, f"layers[0] is of the type {layer_type}, {reason}", hint)
+
+
 def test_a_tag_alone_in_an_oci_index_goes_with_any_name(read):
     data = tar(
         oci_members([(oci_image([LOWER]), reference("1")), (oci_image([UPPER]), reference("2"))])
