@@ -26,7 +26,7 @@ from builders.formats.image_archive import (
 )
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import FIRST, Choice, NamedImage
-from builders.formats.oci_layout import choose_oci, oci_images
+from builders.formats.oci_layout import choose_oci, is_for_several_platforms, oci_images
 from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer, StoredBytes
 from builders.tar.member import normalise
 from builders.tar.tape import REMAKE
@@ -79,23 +79,25 @@ def read_base_image(
 
     The archive is uncompressed or compressed with gzip, zstd, xz or bzip2; `what` is the subject of
     errors about it. Where it holds several images, `choice` says which one is meant; else it is the
-    first one that manifest.json names. An OCI archive without
-    manifest.json has no first one: there `architecture` (as in GOARCH) decides
-    between those that are left. A compressed archive is read once, in constant
-    memory; of an uncompressed one only headers, JSON and the layers in question
-    are read, by `jobs` threads at once. For who reads content again and again,
-    `spool` names a file that a compressed archive is decompressed to; the image
-    is then in that file, uncompressed.
+    first one that manifest.json names. An OCI archive without manifest.json has no first one: there
+    `architecture` (as in GOARCH) decides between those that are left, as it does where one name
+    stands for several architectures, of which manifest.json can name but one.
+
+    A compressed archive is read once, in constant memory; of an uncompressed one only headers, JSON
+    and the layers in question are read, by `jobs` threads at once. For who reads content again and
+    again, `spool` names a file that a compressed archive is decompressed to; the image is then in
+    that file, uncompressed.
 
     Raises `UserError` where the archive can't be read, is cut off or damaged, is
     none of an image, lacks something, or where the image that it describes is
     not the one that it holds.
     """
     with open_archive(path, jobs=jobs, spool=spool, what=what) as archive:
-        if MANIFEST in archive.members:
-            image = choose_docker(archive, docker_images(archive), choice)
         # A cut off `docker save` may have lost only its manifest.json.
-        elif INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end:
+        is_layout = INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end
+        if MANIFEST in archive.members and not (is_layout and is_for_several_platforms(archive)):
+            image = choose_docker(archive, docker_images(archive), choice)
+        elif is_layout:
             image = choose_oci(archive, choice, architecture=architecture)
         else:
             raise _no_image(archive)

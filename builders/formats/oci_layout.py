@@ -84,6 +84,15 @@ def choose_oci(archive: ImageArchive, choice: Choice, *, architecture: str | Non
     return _oci_image(archive, found[0].digest, _references(all_found))
 
 
+def is_for_several_platforms(archive: ImageArchive) -> bool:
+    """Whether one name in the index stands for images of several architectures."""
+    platforms: dict[str | None, set[str | None]] = {}
+    for image in _held(archive, _all_images(archive)):
+        platform = image.entry.platform
+        platforms.setdefault(image.reference, set()).add(platform and platform.architecture)
+    return any(len(found - {None, ""}) > 1 for found in platforms.values())
+
+
 def oci_images(archive: ImageArchive, *, architecture: str | None) -> list[NamedImage]:
     """Return all images of an OCI layout, of each name the one for `architecture`."""
     all_found = _all_images(archive)

@@ -330,6 +330,32 @@ def test_an_index_is_of_its_images():
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize("format_", ["oci", "oci-layout"])
+def test_every_format_can_be_a_base_image(format_):
+    base = f'buildLayeredImage {{ {APP} format = "{format_}"; layerCompressor = "zstd"; }}'
+    image = archive(f"buildImage {{ {DATA} fromImage = {base}; }}")
+    below = json.loads(build(f"({base}).blobs").read_text())["layers"]
+    assert len(image.diff_ids) == len(below) + 1
+    assert "data" in image.layer(-1)
+
+
+@pytest.mark.parametrize("format_", ["oci", "oci-layout"])
+def test_of_an_index_the_base_image_is_that_of_the_architecture(format_):
+    index = f"""dockerTools.buildImageIndex {{
+      name = "i"; format = "{format_}"; images = [
+        (buildImage {{ name = "a"; copyToRoot = writeTextDir "is" "amd64"; }})
+        (buildImage {{
+          name = "a"; copyToRoot = writeTextDir "is" "arm64"; architecture = "arm64";
+        }})
+      ];
+    }}"""
+    for architecture in ("amd64", "arm64"):
+        image = archive(
+            f'buildImage {{ {DATA} fromImage = {index}; architecture = "{architecture}"; }}'
+        )
+        assert image.file(0, "is").decode() == architecture
+
+
 def test_an_index_can_be_a_directory_and_has_its_hash_as_a_tag():
     expression = f"""(dockerTools.buildImageIndex {{
       name = "i"; format = "oci-layout"; images = [ (buildImage {{ {DATA} }}) ];

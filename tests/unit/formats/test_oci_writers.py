@@ -11,6 +11,7 @@ import pytest
 from builders.blobs.compressed_layers import compress_layers
 from builders.blobs.layer_compression import LayerCompression
 from builders.blobs.source import image_blobs, index_blobs
+from builders.console.errors import UserError
 from builders.formats.image_stream import stream_image
 from builders.formats.oci_writers import (
     NamedSource,
@@ -127,6 +128,18 @@ def test_layers_of_a_compressed_base_archive_are_read_in_its_order(plan, tmp_pat
     members = archive(named(image(turned)), tmp_path / "image.tar")
     order = [name.rpartition("/")[2] for name in members][5:]
     assert order == [layer.blob.digest.removeprefix("sha256:") for layer in found.layers]
+
+
+def test_an_index_is_a_base_image_for_each_architecture(plan, tmp_path):
+    arm = replace(plan, platform=Platform("linux", "arm64"))
+    path = tmp_path / "image.tar"
+    archive(named(index_blobs([image(plan), image(arm)], annotations={})), path)
+    for architecture in ("amd64", "arm64"):
+        found = read_base(path, architecture=architecture)
+        assert found.config["architecture"] == architecture
+        assert found.repo_tags == ("docker.io/group/app:1.0",)
+    with pytest.raises(UserError, match=r"several images: .*amd64.*arm64"):
+        read_base(path, architecture="riscv64")
 
 
 def test_docker_gets_the_image_of_its_machine_out_of_an_index(plan, tmp_path):
