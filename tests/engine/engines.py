@@ -251,7 +251,9 @@ class Podman:
         """Run a container without a network until it ends; raises `EngineError` if it fails."""
         # crun is the default where it is installed; no systemd is there to ask for cgroups.
         command = [*self._podman(), "--runtime=runc", "--cgroup-manager=cgroupfs"]
-        options = ["--rm", "--network=none", f"--cgroup-parent={self.cgroup}"]
+        # podman's own limits may be more than this machine lets it set.
+        limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+        options = ["--rm", "--network=none", *limits, f"--cgroup-parent={self.cgroup}"]
         output = execute([*command, "--events-backend=file", "run", *options, image, *arguments])
         return subprocess.CompletedProcess(arguments, 0, output, "")
 
