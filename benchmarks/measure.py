@@ -173,6 +173,25 @@ def compression(bench: Bench) -> list[Row]:
     return rows
 
 
+def blobs(bench: Bench) -> list[Row]:
+    """Find out the digests of compressed layers, beside writing the same as one compressed file."""
+    ours = bench.python("compress_layers.py", bench.plan("large"), "gz")
+    other = bench.python("write_image.py", bench.plan("large"), "gz")
+    measured = compare(ours, other, pairs=bench.pairs)
+    peak = spread([run(ours).peak / MIB])
+    return [
+        row("digests of compressed layers, 3.5 GB", "one gz file of it", measured, at_least=0.91),
+        Row(
+            what="peak memory of that",
+            against="the same",
+            unit="MiB",
+            ours=peak,
+            other=peak,
+            at_most=190,
+        ),
+    ]
+
+
 def decompression(bench: Bench) -> list[Row]:
     """Read a base image of gzip, beside Python's zlib."""
     with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
@@ -327,6 +346,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row] | Measured]] = {
     "plan": plan,
     "plan-graph": plan_graph,
     "compression": compression,
+    "blobs": blobs,
     "decompression": decompression,
     "build-image": build_image,
     "export-image": export_image,
