@@ -86,11 +86,12 @@ def choose_oci(archive: ImageArchive, choice: Choice, *, architecture: str | Non
 
 def is_for_several_platforms(archive: ImageArchive) -> bool:
     """Whether one name in the index stands for images of several architectures."""
-    platforms: dict[str | None, set[str | None]] = {}
+    architectures: dict[str | None, set[str]] = {}
     for image in _held(archive, _all_images(archive)):
-        platform = image.entry.platform
-        platforms.setdefault(image.reference, set()).add(platform and platform.architecture)
-    return any(len(found - {None, ""}) > 1 for found in platforms.values())
+        if image.entry.platform and image.entry.platform.architecture:
+            found = architectures.setdefault(image.reference, set())
+            found.add(image.entry.platform.architecture)
+    return any(len(found) > 1 for found in architectures.values())
 
 
 def oci_images(archive: ImageArchive, *, architecture: str | None) -> list[NamedImage]:
