@@ -112,7 +112,7 @@ arguments.strict "buildImage" (
             base = if runAsRoot == null then null else baseArguments.base;
             from_image = if runAsRoot == null then null else baseArguments.from_image;
             # With runAsRoot, the whole of it is looked at.
-            base_names = if runAsRoot == null then baseNames else null;
+            base_names = if runAsRoot == null then baseNames.names else null;
             copy_to_root = rootContents;
             # The reference copies what is no link, too.
             copy_engine_files = true;
@@ -149,8 +149,11 @@ arguments.strict "buildImage" (
     layers = build.derivation {
       name = "docker-layers-${baseName}.json";
       builder = "closure_layer";
-      arguments = baseArguments // {
+      arguments = {
         inherit where;
+        inherit (baseArguments) from_image;
+        base_names = baseNames.names;
+        base_store = baseNames.store;
         layer = "${tree}";
         exclude = map toString roots;
         store_dir = builtins.storeDir;

@@ -96,7 +96,7 @@ arguments.strict "streamLayeredImage" (
           directories = storePaths.directories contents;
           enable_fakechroot = values.boolean (at "enableFakechroot") enableFakechroot;
           store_dir = storeDir;
-          base_names = baseNames;
+          base_names = baseNames.names;
         }
         // scripts.arguments database;
       }
@@ -146,7 +146,8 @@ arguments.strict "streamLayeredImage" (
           customisation_layer = "${customisationLayer}";
           exclude = map toString roots;
           date = "${buildPackages.coreutils}/bin/date";
-          base_names = baseNames;
+          base_names = baseNames.names;
+          base_store = baseNames.store;
           from_image = if image == null then null else image.path;
         };
       }
