@@ -128,7 +128,7 @@ def _archive(path: MergedTree) -> Iterator[bytes]:
 
 def _strings(*texts: str | bytes) -> bytes:
     """Return `texts`, each behind its length and with zeros up to a whole word."""
-    parts = []
+    parts: list[bytes] = []
     for text in texts:
         data = os.fsencode(text)
         parts += (_number(len(data)), data, bytes(-len(data) % _WORD))

@@ -105,9 +105,8 @@ def plan(base, build, tmp_path):
     (layer,) = read_base(base).layers
     planned = {"layers": [layer.to_json()], "config": {}}
     (tmp_path / "base.json").write_text(json.dumps(planned))
-    (tmp_path / "layers.json").write_text(
-        json.dumps(dict.fromkeys(("layers", "graph", "exclude"), []) | {"held": {}})
-    )
+    layers = {"layers": [], "graph": [], "exclude": [], "held": {}}
+    (tmp_path / "layers.json").write_text(json.dumps(layers))
     return {
         "image_name": "x",
         "tag": "1",
