@@ -10,6 +10,7 @@
   go,
   imageFile,
   imagePlan,
+  imagePlatform,
   messages,
   names,
   ociImage,
@@ -66,7 +67,7 @@ arguments.strict "buildImage" (
     };
     rootContents = storePaths.list (at attribute) given;
 
-    checkedArchitecture = values.string (at "architecture") architecture;
+    checkedArchitecture = imagePlatform.architecture (at "architecture") architecture;
     checkedConfig = containerConfig.check name { Env = [ ]; } config;
     checkedCreated = values.date (at "created") created;
     image =
@@ -89,7 +90,7 @@ arguments.strict "buildImage" (
       from_image = if image == null then null else image.path;
     };
 
-    checkedVariant = values.stringOrNull (at "variant") variant;
+    checkedVariant = imagePlatform.variant (at "variant") checkedArchitecture variant;
 
     # What a Nix database of the image is made of.
     database = {

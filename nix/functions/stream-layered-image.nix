@@ -8,6 +8,7 @@
   go,
   imageFile,
   imagePlan,
+  imagePlatform,
   layerings,
   messages,
   names,
@@ -69,9 +70,9 @@ arguments.strict "streamLayeredImage" (
 
     contentsList = storePaths.list (at "contents") contents;
     checkedConfig = containerConfig.check name { } config;
-    checkedArchitecture = values.string (at "architecture") architecture;
+    checkedArchitecture = imagePlatform.architecture (at "architecture") architecture;
 
-    checkedVariant = values.stringOrNull (at "variant") variant;
+    checkedVariant = imagePlatform.variant (at "variant") checkedArchitecture variant;
 
     # What a Nix database of the image is made of.
     database = {
