@@ -190,7 +190,8 @@ rec {
     let
       inherit (at) where attribute;
       meant = lib.splitString "/" (goArchitecture value);
-      guess = arguments.nearest architectures (lib.toLower value);
+      near = arguments.nearest architectures (lib.toLower value);
+      guess = lib.optionalString (near != null) "; did you mean ${quoted near}?";
       # Only images have an attribute for it.
       variant = lib.optionalString (
         lib.length meant > 1 && attribute == "architecture"
@@ -205,9 +206,7 @@ rec {
     else if goArchitecture value != null then
       throw "${where}: ${attribute} must be one of Go's words, not ${values.describe value}; write ${attribute} = ${quoted (lib.head meant)}${variant}"
     else
-      throw "${where}: ${attribute} must be one of Go's words, such as \"amd64\", \"arm64\", \"arm\" or \"386\", not ${values.describe value}${
-        lib.optionalString (guess != null) "; did you mean ${quoted guess}?"
-      }";
+      throw "${where}: ${attribute} must be one of Go's words, such as \"amd64\", \"arm64\", \"arm\" or \"386\", not ${values.describe value}${guess}";
 
   # system :: { where, attribute } -> value -> string
   system =

@@ -24,6 +24,7 @@ from tests.nix.images import (
     nix,
     stream,
 )
+from tests.unit.archives import layer, plain_members, tar
 
 
 def test_name_is_lower_case_in_the_image_and_names_the_derivation():
