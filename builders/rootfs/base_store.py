@@ -15,6 +15,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from builders.processes import fork_map
@@ -30,6 +31,9 @@ _EXECUTABLE: Final = 0o111
 _MAGIC: Final = b"nix-archive-1"
 _WORD: Final = 8
 """Bytes of a number; strings are filled up to whole words."""
+
+_PARTS: Final = 16
+"""So many lists of paths for each process: one for each path is slow where they are many."""
 
 _TIMES: Final = 2
 """So many times as much as the layers hold is hashed at most. Hard links and holes of sparse files
@@ -62,12 +66,14 @@ def held_paths(tree: MergedTree, store_dir: str, *, jobs: int) -> dict[str, Held
             continue
         left -= size
         found[name] = (path, size)
-    # The largest first: what is left at the end is small enough to even out.
+    # The largest first and dealt out in turn: many small parts that are about as large.
     order = sorted(found, key=lambda name: found[name][1], reverse=True)
-    digests = fork_map(lambda name: _hash(found[name][0]), order, jobs=jobs)
+    parts = [order[start :: jobs * _PARTS] for start in range(min(jobs * _PARTS, len(order)))]
+    hashed = fork_map(lambda part: [_hash(found[name][0]) for name in part], parts, jobs=jobs)
+    digests = dict(zip(chain(*parts), chain(*hashed), strict=True))
     return {
-        f"{store_dir}/{name}": HeldPath(digest, _layer(found[name][0]))
-        for name, digest in sorted(zip(order, digests, strict=True))
+        f"{store_dir}/{name}": HeldPath(digests[name], _layer(path))
+        for name, (path, _) in found.items()
     }
 
 
