@@ -60,7 +60,7 @@ def main() -> None:
             "closure_layer",
             f"{directory}/top-2",
             {"out": layers},
-            **no_base,
+            **dict.fromkeys(("from_image", "base_names", "base_store")),
             **store,
             **where,
             layer=layer,

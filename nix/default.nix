@@ -86,6 +86,7 @@ let
     containerConfig = callPackage ./checks/config.nix { };
     imagePlan = callPackage ./image-plan.nix { };
     imageFile = callPackage ./checks/image-file.nix { };
+    imagePlatform = callPackage ./checks/platform.nix { };
     layerings = callPackage ./checks/layering.nix { };
     messages = callPackage ./checks/messages.nix { };
     names = callPackage ./checks/names.nix { };

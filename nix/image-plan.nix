@@ -37,8 +37,9 @@ in
         };
       };
 
-  # baseNames :: { name, where, image, base } -> store path or null
-  # What is in the base image `base` (of baseImage), for builders that lay something over it.
+  # baseNames :: { name, where, image, base } -> { names, store }
+  # What is in the base image `base` (of baseImage), for builders that lay something over it: two
+  # files, or nulls where there is no base image.
   baseNames =
     {
       name,
@@ -46,18 +47,26 @@ in
       image,
       base,
     }:
-    if base == null then
-      null
-    else
-      "${build.derivation {
+    let
+      made = build.derivation {
         name = "${name}-base-names.json";
+        outputs = [
+          "out"
+          "store"
+        ];
         builder = "base_names";
         arguments = {
           inherit where;
           from_image = image.path;
           base = "${base}";
+          store_dir = builtins.storeDir;
         };
-      }}";
+      };
+    in
+    lib.mapAttrs (_: output: if base == null then null else "${output}") {
+      names = made;
+      inherit (made) store;
+    };
 
   # references :: name -> config -> derivation
   # A file that refers to the store paths that `config` names, and has nothing else of it: a root of

@@ -97,6 +97,7 @@
     "isList"
     "isPath"
     "isString"
+    "last"
     "length"
     "levenshtein"
     "licenses.mit"

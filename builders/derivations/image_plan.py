@@ -86,7 +86,7 @@ def main(_: list[str]) -> None:
     with writing(build.out), open(build.out, "w", encoding="utf-8") as file:
         file.write(plan.to_json())
     with writing(graph), open(graph, "w", encoding="utf-8") as file:
-        file.write(graph_to_json(own.graph, plan.layers, exclude=own.exclude))
+        file.write(graph_to_json(own.graph, plan.layers, exclude=own.exclude, held=own.held))
 
 
 def fewer_layers(plan: Plan) -> str:

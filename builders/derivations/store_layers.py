@@ -4,16 +4,16 @@ The output is the JSON file of builders.derivations.planned.PlannedLayers.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from builders.closure.graph import Graph, read_graph
+from builders.closure.graph import Graph, induced, read_graph
 from builders.closure.pipeline import read_pipeline, run_pipeline
 from builders.console.errors import die, warn
 from builders.derivations import arguments
 from builders.derivations.layer_directory import read_tar_layer
-from builders.derivations.planned import PlannedBase, PlannedLayers
+from builders.derivations.planned import PlannedBase, PlannedLayers, PlannedStore
 from builders.image.dates import NOW, parse_time
 from builders.image.layer_kinds import StoreLayer
 from builders.image.layering import assign_layers, hash_layers, join_last
@@ -30,7 +30,7 @@ class Arguments:
     """What store_layers takes.
 
     Names are those of streamLayeredImage's attributes. `base` is the output of base_image;
-    `base_names` is that of the derivation of that name, and `from_image` the base image itself;
+    `base_names` and `base_store` are those of base_names, and `from_image` is the base image;
     `layering_pipeline` is a list of steps or the name of a JSON file that holds one;
     `customisation_layer` is the output of the derivation of that name; `date` the program of
     coreutils; `closure` the graph that exportReferencesGraph gives of the paths in `exclude`, which
@@ -52,6 +52,7 @@ class Arguments:
     exclude: list[str]
     date: str
     base_names: str | None
+    base_store: str | None
     from_image: str | None
     closure: list[dict[str, Any]] = field(default_factory=list)
 
@@ -62,6 +63,7 @@ def main(_: list[str]) -> None:
     given = build.arguments(Arguments)
     mtime = parse_time(given.mtime, what="mtime", date=given.date)
     graph = read_graph(given.closure)
+    held = PlannedStore.read(given.base_store).held(graph) if given.base_store else {}
     layers = [
         StoreLayer(
             paths=paths,
@@ -72,26 +74,32 @@ def main(_: list[str]) -> None:
             gname=given.gname,
             store_dir=given.store_dir,
         )
-        for paths in layer_paths(given, graph, jobs=build.cores)
+        for paths in layer_paths(given, graph, held=held, jobs=build.cores)
     ]
     if given.base_names and layers:
         what = f"fromImage {given.from_image}"
         check_store(read_names(given.base_names), given.store_dir, what=what)
     if given.debug:
-        print_layers(layers, graph)
+        print_layers(layers, graph, held=held)
     customisation = read_tar_layer(given.customisation_layer)
     hashed = hash_layers(layers, graph=graph, jobs=build.cores, hint=CHECK_STORE)
     PlannedLayers(
         layers=(*hashed, customisation),
         graph=graph,
         exclude=given.exclude,
+        held=held,
     ).write(build.out)
 
 
-def layer_paths(given: Arguments, graph: Graph, *, jobs: int) -> list[tuple[str, ...]]:
-    """Return the paths of each store layer; raises `UserError` where no layer is left for them."""
+def layer_paths(
+    given: Arguments, graph: Graph, *, held: Collection[str] = (), jobs: int
+) -> list[tuple[str, ...]]:
+    """Return the paths of each store layer, without those in `held`, which the base image has.
+
+    Raises `UserError` where no layer is left for them.
+    """
     base_layers = len(PlannedBase.read(given.base).layers) if given.base else 0
-    exclude = frozenset(given.exclude)
+    exclude = frozenset(given.exclude).union(held)
     used = base_layers + 1
     limit = given.max_layers - used
     is_empty = all(path in exclude for path in graph)
@@ -105,8 +113,10 @@ def layer_paths(given: Arguments, graph: Graph, *, jobs: int) -> list[tuple[str,
         )
     pipeline = given.layering_pipeline
     if pipeline is None:
+        # The limit is for what is added: what the base image has takes no part.
+        added = induced(graph, [path for path in graph if path not in held])
         return assign_layers(
-            graph, exclude=exclude, limit=limit, layering=given.layering, jobs=jobs
+            added, exclude=exclude, limit=limit, layering=given.layering, jobs=jobs
         )
     steps = read_pipeline(pipeline, what=_PIPELINE) if isinstance(pipeline, str) else pipeline
     layers = run_pipeline(steps, graph, what=_PIPELINE, exclude=exclude)
@@ -124,8 +134,11 @@ def layer_paths(given: Arguments, graph: Graph, *, jobs: int) -> list[tuple[str,
     return join_last(layers, limit)
 
 
-def print_layers(layers: Sequence[StoreLayer], graph: Graph) -> None:
+def print_layers(layers: Sequence[StoreLayer], graph: Graph, *, held: Collection[str]) -> None:
     """Print what is in each store layer, and how large it is as Nix counts (NAR bytes)."""
+    if held:
+        size = sum(graph[path].nar_size for path in held)
+        print(f"in the base image: {len(held)} paths, {size:,} bytes")
     for number, layer in enumerate(layers, 1):
         size = sum(graph[path].nar_size for path in layer.paths)
         print(f"store layer {number}: {len(layer.paths)} paths, {size:,} bytes")

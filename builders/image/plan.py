@@ -7,7 +7,7 @@ needs a Nix store to be understood but the bytes themselves.
 Beside it lies the graph of the closure, which the stream does not need: JSON as well, an object
 with `version`, `roots` (the store paths that the image needs by itself) and `paths`, a list of
 objects with `path`, `narSize` (bytes), `narHash`, `references` and `layer`, the index of the layer
-that holds the path, or null.
+that holds the path, one of the base image too, or null where no layer or more than one does.
 """
 
 import json
@@ -109,13 +109,21 @@ def plan_from_json(text: str) -> Plan:
     )
 
 
-def graph_to_json(graph: Graph, layers: Sequence[Layer], *, exclude: Collection[str]) -> str:
+def graph_to_json(
+    graph: Graph,
+    layers: Sequence[Layer],
+    *,
+    exclude: Collection[str],
+    held: Mapping[str, int | None] | None = None,
+) -> str:
     """Return what lies beside the plan of an image of `layers`.
 
+    `held` has the index of the layer of each path that the base image has, None for several layers.
     The paths in `exclude` are roots of `graph` and no part of the image: what they refer to are the
     roots of what is left.
     """
-    holders = {path: number for number, layer in enumerate(layers) for path in layer.store_paths}
+    own = {path: number for number, layer in enumerate(layers) for path in layer.store_paths}
+    holders = {**(held or {}), **own}
     roots = {
         reference
         for path in exclude

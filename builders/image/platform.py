@@ -1,13 +1,74 @@
-"""The platform of an image: what its programs run on.
+"""The platform of an image: what its programs run on, in Go's words.
 
-Source: OCI image specification, "Image Index", the properties of `platform`.
+Source: OCI image specification, "Image Index", the properties of `platform`; the lists KnownArch
+and KnownOS of the Go toolchain.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 LINUX: Final = "linux"
 """The operating system of all images that are made here."""
+
+ARCHITECTURES: Final = (
+    *("386", "amd64", "amd64p32", "arm", "arm64", "arm64be", "armbe", "loong64"),
+    *("mips", "mips64", "mips64le", "mips64p32", "mips64p32le", "mipsle"),
+    *("ppc", "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm"),
+)
+
+ARCHITECTURE_WORDS: Final = {
+    "aarch64": "arm64",
+    "aarch64_be": "arm64be",
+    "amd64v2": "amd64/v2",
+    "amd64v3": "amd64/v3",
+    "amd64v4": "amd64/v4",
+    "arm32v5": "arm/v5",
+    "arm32v6": "arm/v6",
+    "arm32v7": "arm/v7",
+    "arm64/v8": "arm64",
+    "arm64v8": "arm64",
+    "armel": "arm/v5",
+    "armhf": "arm/v7",
+    "armv5": "arm/v5",
+    "armv5tel": "arm/v5",
+    "armv6": "arm/v6",
+    "armv6l": "arm/v6",
+    "armv7": "arm/v7",
+    "armv7a": "arm/v7",
+    "armv7l": "arm/v7",
+    "armv8": "arm64",
+    "armv8l": "arm/v8",
+    "i386": "386",
+    "i486": "386",
+    "i586": "386",
+    "i686": "386",
+    "ia32": "386",
+    "loongarch64": "loong64",
+    "mips64el": "mips64le",
+    "mipsel": "mipsle",
+    "powerpc": "ppc",
+    "powerpc64": "ppc64",
+    "powerpc64le": "ppc64le",
+    "ppc64el": "ppc64le",
+    "riscv32": "riscv",
+    "wasm32": "wasm",
+    "x64": "amd64",
+    "x86": "386",
+    "x86-64": "amd64",
+    "x86_64": "amd64",
+    "x86_64_v2": "amd64/v2",
+    "x86_64_v3": "amd64/v3",
+    "x86_64_v4": "amd64/v4",
+}
+"""What others call an architecture: Nix, Debian, `uname -m`. A variant is behind a slash."""
+
+SYSTEMS: Final = (
+    *("aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux"),
+    *("nacl", "netbsd", "openbsd", "plan9", "solaris", "wasip1", "windows", "zos"),
+)
+
+SYSTEM_WORDS: Final = {"macos": "darwin", "win32": "windows"}
 
 
 @dataclass(frozen=True)
@@ -26,3 +87,28 @@ class Platform:
     def __str__(self) -> str:
         """As `docker --platform` spells it: "linux/arm/v7"."""
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+
+def go_architecture(word: str) -> str | None:
+    """Return what a word for an architecture is in Go, a variant behind a slash.
+
+    "ARMv7l" is "arm/v7", and so is "linux/arm/v7"; None is for what is no such word.
+    """
+    parts = [part for part in word.lower().split("/") if part and part not in SYSTEMS]
+    known = _named("/".join(parts), ARCHITECTURES, ARCHITECTURE_WORDS)
+    if known or not 0 < len(parts) < 3:
+        return known
+    # The name of a system or a triple begins with it: "aarch64-linux".
+    words = (parts[0], parts[0].partition("-")[0])
+    first = next(filter(None, (_named(w, ARCHITECTURES, ARCHITECTURE_WORDS) for w in words)), None)
+    return f"{first}/{parts[1]}" if first and len(parts) == 2 and "/" not in first else first
+
+
+def go_system(word: str) -> str | None:
+    """Return what a word for an operating system is in Go; of a whole platform, its part."""
+    words = word.lower().replace("/", "-").split("-")
+    return next(filter(None, (_named(part, SYSTEMS, SYSTEM_WORDS) for part in words)), None)
+
+
+def _named(word: str, known: Sequence[str], words: Mapping[str, str]) -> str | None:
+    return word if word in known else words.get(word)

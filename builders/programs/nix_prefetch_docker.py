@@ -22,7 +22,13 @@ from builders.console.errors import die, remedy
 from builders.console.terminal import tell, visible
 from builders.formats.image_index import choose_platform, describe_platforms, read_index
 from builders.image.names import RemoteImage, is_digest, is_name, is_tag
-from builders.image.platform import Platform
+from builders.image.platform import (
+    ARCHITECTURES,
+    SYSTEMS,
+    Platform,
+    go_architecture,
+    go_system,
+)
 from builders.registry.failures import Problem, RegistryError, describe
 from builders.registry.hashes import ALGORITHMS, FileHash, hash_file
 from builders.registry.skopeo import Skopeo
@@ -192,6 +198,7 @@ def check_request(given: argparse.Namespace) -> Request:
             f"the digest can't be '{digest}'",
             hint="it must be 'sha256:' and 64 hexadecimal digits",
         )
+    check_platform(given.os, given.arch)
     return Request(
         image=RemoteImage(name, digest or tag or "latest"),
         os=given.os,
@@ -203,6 +210,26 @@ def check_request(given: argparse.Namespace) -> Request:
         sri=given.sri or hash_algorithm(os.environ) != "sha256",
         quiet=given.quiet,
     )
+
+
+def check_platform(os_name: str, architecture: str) -> None:
+    """Raise `UserError` where a word is none of Go's, in which images name their platforms."""
+    if os_name not in SYSTEMS:
+        found = go_system(os_name)
+        die(
+            f"the operating system can't be '{os_name}'",
+            hint=f"in Go's words, it is --os {found}"
+            if found
+            else "it must be one of Go's words, such as linux",
+        )
+    if architecture not in ARCHITECTURES:
+        found = (go_architecture(architecture) or "").partition("/")[0]
+        die(
+            f"the architecture can't be '{architecture}'",
+            hint=f"in Go's words, it is --arch {found}"
+            if found
+            else "it must be one of Go's words, such as amd64, arm64, arm or 386",
+        )
 
 
 def user_environment(variables: Mapping[str, str], *, certificates: str) -> dict[str, str]:

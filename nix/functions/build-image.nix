@@ -10,6 +10,7 @@
   go,
   imageFile,
   imagePlan,
+  imagePlatform,
   messages,
   names,
   ociImage,
@@ -66,7 +67,7 @@ arguments.strict "buildImage" (
     };
     rootContents = storePaths.list (at attribute) given;
 
-    checkedArchitecture = values.string (at "architecture") architecture;
+    checkedArchitecture = imagePlatform.architecture (at "architecture") architecture;
     checkedConfig = containerConfig.check name { Env = [ ]; } config;
     checkedCreated = values.date (at "created") created;
     image =
@@ -89,7 +90,7 @@ arguments.strict "buildImage" (
       from_image = if image == null then null else image.path;
     };
 
-    checkedVariant = values.stringOrNull (at "variant") variant;
+    checkedVariant = imagePlatform.variant (at "variant") checkedArchitecture variant;
 
     # What a Nix database of the image is made of.
     database = {
@@ -112,7 +113,7 @@ arguments.strict "buildImage" (
             base = if runAsRoot == null then null else baseArguments.base;
             from_image = if runAsRoot == null then null else baseArguments.from_image;
             # With runAsRoot, the whole of it is looked at.
-            base_names = if runAsRoot == null then baseNames else null;
+            base_names = if runAsRoot == null then baseNames.names else null;
             copy_to_root = rootContents;
             # The reference copies what is no link, too.
             copy_engine_files = true;
@@ -149,8 +150,11 @@ arguments.strict "buildImage" (
     layers = build.derivation {
       name = "docker-layers-${baseName}.json";
       builder = "closure_layer";
-      arguments = baseArguments // {
+      arguments = {
         inherit where;
+        inherit (baseArguments) from_image;
+        base_names = baseNames.names;
+        base_store = baseNames.store;
         layer = "${tree}";
         exclude = map toString roots;
         store_dir = builtins.storeDir;

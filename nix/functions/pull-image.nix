@@ -6,6 +6,7 @@
   buildPackages,
   cacert,
   go,
+  imagePlatform,
   messages,
   names,
   values,
@@ -45,8 +46,6 @@ let
     assert lib.assertMsg (names.isTag finalImageTag) (
       must "finalImageTag" finalImageTag "a tag of letters, digits, '_', '.' and '-'"
     );
-    assert lib.assertMsg (lib.isString os) (must "os" os "a string such as \"linux\"");
-    assert lib.assertMsg (lib.isString arch) (must "arch" arch "a string such as \"amd64\"");
     assert lib.assertMsg (lib.isBool tlsVerify) (must "tlsVerify" tlsVerify "true or false");
     build.derivation (
       {
@@ -54,8 +53,15 @@ let
         outputHashMode = "flat";
         builder = "pull_image";
         arguments = {
-          inherit os where;
-          architecture = arch;
+          inherit where;
+          os = imagePlatform.system {
+            inherit where;
+            attribute = "os";
+          } os;
+          architecture = imagePlatform.architecture {
+            inherit where;
+            attribute = "arch";
+          } arch;
           image_name = imageName;
           image_digest = imageDigest;
           final_image_name = finalImageName;

@@ -8,6 +8,7 @@
   go,
   imageFile,
   imagePlan,
+  imagePlatform,
   layerings,
   messages,
   names,
@@ -69,9 +70,9 @@ arguments.strict "streamLayeredImage" (
 
     contentsList = storePaths.list (at "contents") contents;
     checkedConfig = containerConfig.check name { } config;
-    checkedArchitecture = values.string (at "architecture") architecture;
+    checkedArchitecture = imagePlatform.architecture (at "architecture") architecture;
 
-    checkedVariant = values.stringOrNull (at "variant") variant;
+    checkedVariant = imagePlatform.variant (at "variant") checkedArchitecture variant;
 
     # What a Nix database of the image is made of.
     database = {
@@ -96,7 +97,7 @@ arguments.strict "streamLayeredImage" (
           directories = storePaths.directories contents;
           enable_fakechroot = values.boolean (at "enableFakechroot") enableFakechroot;
           store_dir = storeDir;
-          base_names = baseNames;
+          base_names = baseNames.names;
         }
         // scripts.arguments database;
       }
@@ -146,7 +147,8 @@ arguments.strict "streamLayeredImage" (
           customisation_layer = "${customisationLayer}";
           exclude = map toString roots;
           date = "${buildPackages.coreutils}/bin/date";
-          base_names = baseNames;
+          base_names = baseNames.names;
+          base_store = baseNames.store;
           from_image = if image == null then null else image.path;
         };
       }

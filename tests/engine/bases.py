@@ -39,3 +39,31 @@ def base_with_whiteouts(path: pathlib.Path) -> str:
     config = {"Env": ["BASE=1", "PATH=/base"]}
     path.write_bytes(tar(plain_members([_LOWER, _MIDDLE], config=config)))
     return f'builtins.path {{ path = {path}; name = "base.tar"; }}'
+
+
+def three_deep(compressor: str) -> str:
+    """A stream on a compressed image on an image that a stream wrote, each of another owner."""
+    return f"""
+      let
+        lower = streamLayeredImage {{
+          name = "lower"; uid = 1000; gid = 100; contents = [ bash ];
+        }};
+        saved = runCommand "lower.tar" {{ }} "${{lower}} > $out";
+        middle = buildLayeredImage {{
+          name = "middle"; compressor = "{compressor}"; fromImage = saved;
+          contents = [ bash coreutils ];
+        }};
+      in
+      streamLayeredImage {{
+        name = "top"; tag = "1"; uid = 7; gid = 8; fromImage = middle;
+        contents = [ bash coreutils hello ];
+        config = {{
+          Env = [ "PATH=/bin" ];
+          Cmd = [ "/bin/bash" "-c" "hello; stat -Lc %u:%g /bin/bash /bin/stat /bin/hello" ];
+        }};
+      }}
+    """
+
+
+THREE_DEEP_SHOWN = "Hello, world!\n1000:100\n0:0\n7:8\n"
+"""What a container of it prints: store paths have the owner of the image that brought them."""

@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 
+from tests.engine.bases import THREE_DEEP_SHOWN, three_deep
 from tests.engine.engines import (
     Docker,
     EngineError,
@@ -249,6 +250,21 @@ def test_images_on_images_on_images(docker: Docker):
         image, "/bin/bash", "-c", "echo $N0$N1$N2; cat=$(</file0)$(</file2); echo $cat"
     )
     assert shown.stdout == "111\n02\n"
+
+
+@pytest.mark.parametrize("compressor", ["gz", "zstd"])
+def test_images_three_deep_share_store_paths_and_run(docker: Docker, compressor):
+    expression = three_deep(compressor)
+    image = stream(expression)
+    paths = [path for layer in image.store_paths for path in layer]
+    assert len(paths) == len(set(paths))
+    assert set(paths) == set().union(*map(closure, map(build, ("bash", "coreutils", "hello"))))
+    # Of three images, with their links.
+    assert len(image.diff_ids) == len(paths) + 3
+    script = build(expression)
+    # What the base image has keeps the owner that it has there, and is readable to others, too.
+    for user in ("0", "1234"):
+        assert docker.run(docker.load(script), user=user).stdout == THREE_DEEP_SHOWN
 
 
 def test_nix_runs_on_the_database_of_the_image(docker: Docker):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.engine.bases import base_with_whiteouts
+from tests.engine.bases import THREE_DEEP_SHOWN, base_with_whiteouts, three_deep
 from tests.engine.engines import EngineError, Podman, docker_daemon
 from tests.engine.machine import RELEASE, Machine
 from tests.engine.others import Buildah, Engine, Umoci, containerd
@@ -241,6 +241,12 @@ def test_a_compressed_archive_is_read_or_refused(running: Named, engine: Engine,
             engine.load(archive)
     else:
         assert engine.run(engine.load(archive), "/bin/bash", "-c", "echo hi").stdout == "hi\n"
+
+
+@pytest.mark.parametrize("running", CONTAINERS, indirect=True)
+def test_images_three_deep_share_store_paths_and_run(engine: Engine):
+    image = engine.load(build(three_deep("gz")))
+    assert engine.run(image).stdout == THREE_DEEP_SHOWN
 
 
 @pytest.mark.parametrize("running", CONTAINERS, indirect=True)

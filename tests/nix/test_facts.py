@@ -8,6 +8,7 @@ import pytest
 
 from builders.__main__ import COMMANDS
 from builders.image.names import canonical_name, is_digest, is_name, is_tag
+from builders.image.platform import ARCHITECTURE_WORDS, go_architecture, go_system
 from tests.nix.images import PREAMBLE, REPOSITORY, evaluate, nix
 
 DIGEST = "sha256:" + 64 * "0"
@@ -24,6 +25,11 @@ CHECKS = f"""
     values = import {REPOSITORY}/nix/checks/values.nix {{ inherit lib; }};
     names = import {REPOSITORY}/nix/checks/names.nix {{ inherit lib messages values; }};
     storePaths = import {REPOSITORY}/nix/checks/store-paths.nix {{ inherit lib values; }};
+    arguments = import {REPOSITORY}/nix/checks/attributes.nix {{ inherit lib messages; }};
+    platform = import {REPOSITORY}/nix/checks/platform.nix {{
+      inherit lib arguments values;
+      inherit (pkgs) go stdenvNoCC;
+    }};
   in
 """
 
@@ -38,6 +44,30 @@ def test_names_tags_and_digests_are_the_same_in_nix(in_nix, in_python):
     assert dict(zip(TEXTS, found, strict=True)) == {text: in_python(text) for text in TEXTS}
     assert any(found)
     assert not all(found)
+
+
+PLATFORMS = [
+    *("amd64", "ARM64", "x86_64-linux", "aarch64-unknown-linux-gnu", "x86-64", "linux/arm64/v8"),
+    *("arm/v7", "amd64/linux", "armv7l/v8", "linux", "Linux/386", "", "/", "-", "a/b/c", "-arm"),
+    *(
+        "riscv64-linux",
+        "macOS",
+        "powerpc64le",
+        "i686",
+        "linux//arm",
+        "arm/v7/x",
+        *ARCHITECTURE_WORDS,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("in_nix", "in_python"), [("goArchitecture", go_architecture), ("goSystem", go_system)]
+)
+def test_words_for_platforms_are_understood_as_in_nix(in_nix, in_python):
+    words = " ".join(map(json.dumps, PLATFORMS))
+    found = evaluate(f"{CHECKS} map platform.{in_nix} [ {words} ]")
+    assert dict(zip(PLATFORMS, found, strict=True)) == {word: in_python(word) for word in PLATFORMS}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from tests.nix.images import (
     nix,
     stream,
 )
+from tests.unit.archives import layer, plain_members, tar
 
 
 def test_name_is_lower_case_in_the_image_and_names_the_derivation():
@@ -256,7 +257,8 @@ def test_the_contests_differ_where_roots_that_are_no_part_of_the_image_count():
 @pytest.mark.parametrize("layering", ["popularity", "popularity-pipeline", "size"])
 def test_layers_over_the_limit_are_those_that_the_command_prints(layering, tmp_path):
     """On a base image of many layers, of which each takes one."""
-    base = 'buildLayeredImage { name = "base"; contents = [ pkgs.python3 ]; maxLayers = 9; }'
+    (tmp_path / "base.tar").write_bytes(tar(plain_members([layer(f"{n}") for n in range(9)])))
+    base = f'builtins.path {{ path = {tmp_path}/base.tar; name = "base.tar"; }}'
     image = f"""streamLayeredImage {{
       name = "app"; maxLayers = 15; contents = [ pkgs.git ]; layering = "{layering}";
       fromImage = {base}; config.Cmd = [ "${{hello}}/bin/hello" ];

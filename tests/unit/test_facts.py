@@ -8,7 +8,7 @@ import pytest
 from builders.compression.compress import COMPRESSOR_LEVELS, DEFAULT_LEVELS
 from builders.compression.streams import GZIP, NONE, ZSTD
 from builders.derivations import merge_images
-from builders.image import names
+from builders.image import names, platform
 from builders.image.layering import LAYERINGS
 from builders.layers.tree import MTIME
 from builders.programs.nix_prefetch_docker import archive_name, read_request
@@ -85,6 +85,29 @@ def test_layerings_are_the_same_and_each_is_the_default_of_some_nixpkgs():
     assert tuple(re.findall(r'"([\w-]+)"', listed)) == LAYERINGS
     default = in_nix("checks/layering.nix", r"(?s)default =\n(.*?);")
     assert set(re.findall(r'"([\w-]+)"', default)) == set(LAYERINGS)
+
+
+@pytest.mark.parametrize(
+    ("in_nix_called", "in_python"),
+    [("architectures", platform.ARCHITECTURES), ("systems", platform.SYSTEMS)],
+)
+def test_words_of_go_are_the_same(in_nix_called, in_python):
+    listed = in_nix("checks/platform.nix", rf"^  {in_nix_called} = \[([^]]*)\];")
+    assert tuple(re.findall(r'"([^"]+)"', listed)) == in_python
+
+
+@pytest.mark.parametrize(
+    ("in_nix_called", "in_python", "go"),
+    [
+        ("architectureWords", platform.ARCHITECTURE_WORDS, platform.ARCHITECTURES),
+        ("systemWords", platform.SYSTEM_WORDS, platform.SYSTEMS),
+    ],
+)
+def test_words_of_others_mean_the_same(in_nix_called, in_python, go):
+    listed = in_nix("checks/platform.nix", rf"^  {in_nix_called} = \{{([^}}]*)\}};")
+    assert dict(re.findall(r'"([^"]+)" = "([^"]+)";', listed)) == in_python
+    assert not in_python.keys() & set(go)
+    assert {meant.partition("/")[0] for meant in in_python.values()} <= set(go)
 
 
 def test_an_archive_has_the_time_of_the_files_in_its_layer():

@@ -105,7 +105,8 @@ def plan(base, build, tmp_path):
     (layer,) = read_base(base).layers
     planned = {"layers": [layer.to_json()], "config": {}}
     (tmp_path / "base.json").write_text(json.dumps(planned))
-    (tmp_path / "layers.json").write_text(json.dumps({"layers": [], "graph": [], "exclude": []}))
+    layers = {"layers": [], "graph": [], "exclude": [], "held": {}}
+    (tmp_path / "layers.json").write_text(json.dumps(layers))
     return {
         "image_name": "x",
         "tag": "1",
@@ -175,7 +176,7 @@ def plan_store(build, tmp_path):
     names = {"uname": "root", "gname": "root", "store_dir": str(tmp_path), "date": "date"}
     layering = {"max_layers": 3, "layering": "popularity", "layering_pipeline": None}
     facts = {"base": None, "mtime": "1970-01-01T00:00:01Z", "uid": 0, "gid": 0, "exclude": []}
-    facts |= {"base_names": None, "from_image": None}
+    facts |= dict.fromkeys(("base_names", "base_store", "from_image"))
     given = {**names, **layering, **facts, "customisation_layer": str(tmp_path / "custom")}
 
     def plan(limits, sizes):

@@ -1,4 +1,4 @@
-"""maxLayers counts the base image's layers and the customisation layer."""
+"""maxLayers counts the base image's layers and the customisation layer, and what is added."""
 
 import pytest
 
@@ -14,13 +14,14 @@ from tests.unit.closure.test_pipeline import TREE, letters
 def assign(tmp_path):
     """Assigns the paths of a graph to layers, on a base image of so many layers."""
 
-    def assign(graph, *, max_layers, base_layers=0, layering="popularity", pipeline=None):
+    def assign(graph, *, max_layers, base_layers=0, layering="popularity", pipeline=None, held=()):
         base = None
         if base_layers:
             base = str(tmp_path / "base.json")
             PlannedBase(layers=(base_layer(),) * base_layers, config={}).write(base)
         given = Arguments(
             base_names=None,
+            base_store=None,
             from_image=None,
             base=base,
             mtime="now",
@@ -37,7 +38,7 @@ def assign(tmp_path):
             exclude=[],
             date="date",
         )
-        return layer_paths(given, graph, jobs=1)
+        return layer_paths(given, graph, held=held, jobs=1)
 
     return assign
 
@@ -91,3 +92,27 @@ def test_max_layers_holds_for_a_pipeline_and_says_so(assign, capsys):
     assert letters(layers) == ["AB", "CDERS"]
     assert "makes 4 layers, and maxLayers = 4 leaves 2" in capsys.readouterr().err
     assert assign({}, max_layers=2, pipeline=[["flatten"]]) == []
+
+
+@pytest.mark.parametrize("layering", ["popularity", "popularity-pipeline", "size"])
+def test_what_the_base_image_has_gets_no_layer_and_takes_no_part(assign, layering):
+    held = {"/nix/store/3-c", "/nix/store/4-d"}
+    graph = chain(*(f"/nix/store/{name}" for name in ("1-a", "2-b", "3-c", "4-d")))
+    layers = assign(graph, max_layers=6, base_layers=3, held=held, layering=layering)
+    assert sorted(layers) == [("/nix/store/1-a",), ("/nix/store/2-b",)]
+
+
+def test_a_base_image_that_has_all_paths_needs_no_layer_for_them(assign):
+    graph = chain("/nix/store/1-a", "/nix/store/2-b")
+    for layering in ("popularity", "popularity-pipeline", "size"):
+        assert assign(graph, max_layers=5, base_layers=4, held=set(graph), layering=layering) == []
+    with pytest.raises(UserError, match="maxLayers = 5 leaves no layer"):
+        assign(graph, max_layers=5, base_layers=4, held=["/nix/store/2-b"])
+
+
+def test_a_pipeline_may_name_what_the_base_image_has(assign, capsys):
+    (held, *others) = TREE
+    steps = [["split_paths", [held]], ["over", "rest", ["split_every", 1]]]
+    layers = assign(TREE, max_layers=100, base_layers=1, held=[held], pipeline=steps)
+    assert sorted(path for layer in layers for path in layer) == sorted(others)
+    assert capsys.readouterr().err == ""

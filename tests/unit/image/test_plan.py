@@ -155,6 +155,16 @@ def test_the_graph_beside_the_plan_says_which_layer_holds_a_path():
     }
 
 
+def test_the_graph_beside_the_plan_says_which_layer_of_the_base_image_holds_a_path():
+    paths = ("/nix/store/a-b", "/nix/store/c-d", "/nix/store/e-f", "/nix/store/g-h")
+    nodes = [{"path": path, "references": [], "narSize": 1, "narHash": ""} for path in paths]
+    held = {"/nix/store/c-d": 0, "/nix/store/g-h": None}
+    layers = (BASE, replace(STORE, paths=paths[:1]))
+    graph = json.loads(graph_to_json(read_graph(nodes), layers, exclude=[], held=held))
+    # Of several layers, and of none.
+    assert [node["layer"] for node in graph["paths"]] == [1, 0, None, None]
+
+
 def test_only_what_lacks_a_digest_is_hashed(tmp_path):
     path = tmp_path / "store/a"
     path.mkdir(parents=True)

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
+from builders.console.errors import UserError
 from builders.formats.image_index import IndexEntry, describe_platforms
 from builders.image.platform import Platform
-from builders.programs.nix_prefetch_docker import PREFETCH_HINTS, archive_name
+from builders.programs.nix_prefetch_docker import PREFETCH_HINTS, archive_name, read_request
 from builders.registry.failures import Problem
 from tests.unit.support import BUILDERS
 
@@ -19,6 +20,32 @@ def test_file_names_have_no_slash_and_no_colon():
 
 def test_every_kind_of_failure_has_a_remedy():
     assert set(PREFETCH_HINTS) == set(Problem)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            "--arch aarch64",
+            "the architecture can't be 'aarch64'; in Go's words, it is --arch arm64",
+        ),
+        ("--arch linux/arm/v7", "'linux/arm/v7'; in Go's words, it is --arch arm"),
+        ("--arch sparc65", "'sparc65'; it must be one of Go's words, such as amd64, arm64, arm or"),
+        ("--arch=", "the architecture can't be ''; it must be one of Go's words"),
+        ("--os Linux", "the operating system can't be 'Linux'; in Go's words, it is --os linux"),
+        ("--os x86_64-linux", "it is --os linux"),
+        ("--os gnu", "'gnu'; it must be one of Go's words, such as linux"),
+    ],
+)
+def test_platforms_are_named_in_words_of_go(options, expected):
+    with pytest.raises(UserError) as failed:
+        read_request(["app", *options.split()])
+    assert expected in str(failed.value)
+
+
+def test_words_of_go_are_taken():
+    request = read_request(["app", "--os", "windows", "--arch", "loong64"])
+    assert (request.os, request.architecture) == ("windows", "loong64")
 
 
 # A registry that means no good
