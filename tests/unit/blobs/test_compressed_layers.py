@@ -55,8 +55,8 @@ def test_files_are_named_by_their_digests(plan, tmp_path, jobs):
     assert [blob.descriptor for blob in blobs] == [blob.descriptor for blob in known]
     assert sorted(os.listdir(directory)) == sorted(blob.descriptor.hexadecimal for blob in blobs)
     for blob, layer in zip(blobs, plan.layers, strict=True):
-        path = pathlib.Path(blob.content.path)
         assert isinstance(blob.content, FileContent)
+        path = pathlib.Path(blob.content.path)
         data = path.read_bytes()
         assert hashlib.sha256(data).hexdigest() == path.name == blob.descriptor.hexadecimal
         assert written(blob) == data

@@ -8,7 +8,7 @@ import pytest
 
 from builders.blobs.compressed_layers import compress_layers
 from builders.blobs.layer_compression import LayerCompression
-from builders.blobs.source import blobs, image_blobs, index_blobs
+from builders.blobs.source import Bytes, blobs, image_blobs, index_blobs
 from builders.image.configuration import image_config
 from builders.image.platform import Platform
 from tests.unit.plans import make_plan
@@ -19,6 +19,11 @@ def plan(tmp_path):
     return make_plan(tmp_path)
 
 
+def data_of(blob):
+    assert isinstance(blob.content, Bytes)
+    return blob.content.data
+
+
 def image(plan, compressor="gz", **annotations):
     layers = compress_layers(plan, LayerCompression(compressor), jobs=2)
     return image_blobs(plan, layers, annotations=annotations)
@@ -26,7 +31,7 @@ def image(plan, compressor="gz", **annotations):
 
 def test_a_manifest_describes_configuration_and_layers(plan):
     found = image(plan, b="2", a="1")
-    manifest = json.loads(found.manifest.content.data)
+    manifest = json.loads(data_of(found.manifest))
     config = image_config(plan)
     assert manifest["config"] == {
         "mediaType": "application/vnd.oci.image.config.v1+json",
@@ -36,20 +41,20 @@ def test_a_manifest_describes_configuration_and_layers(plan):
     assert manifest["layers"] == [layer.descriptor.to_json() for layer in found.layers]
     assert list(manifest["annotations"].items()) == [("a", "1"), ("b", "2")]
     assert manifest["mediaType"] == found.top.descriptor.media_type
-    data = found.manifest.content.data
+    data = data_of(found.manifest)
     assert found.top.descriptor.digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
     assert found.top.descriptor.platform == plan.platform
 
 
 def test_without_annotations_there_are_none(plan):
-    assert "annotations" not in json.loads(image(plan).manifest.content.data)
+    assert "annotations" not in json.loads(data_of(image(plan).manifest))
 
 
 def test_an_index_lists_its_images_with_their_platforms(plan):
     first = image(plan)
     second = image(replace(plan, platform=Platform("linux", "arm", "v7")))
     index = index_blobs([first, second], annotations={"k": "v"})
-    data = json.loads(index.top.content.data)
+    data = json.loads(data_of(index.top))
     assert [entry["platform"] for entry in data["manifests"]] == [
         {"architecture": "amd64", "os": "linux"},
         {"architecture": "arm", "os": "linux", "variant": "v7"},
