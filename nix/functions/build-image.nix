@@ -29,6 +29,7 @@ arguments.strict "buildImage" (
     runAsRoot ? null,
     extraCommands ? "",
     config ? null,
+    inheritConfig ? [ "Env" ],
     architecture ? go.GOARCH,
     variant ? null,
     # Of the virtual machine that there is none of: they have no effect.
@@ -67,6 +68,7 @@ arguments.strict "buildImage" (
     rootContents = storePaths.list (at attribute) given;
 
     checkedArchitecture = values.string (at "architecture") architecture;
+    checkedVariant = values.stringOrNull (at "variant") variant;
     checkedConfig = containerConfig.check name { Env = [ ]; } config;
     checkedCreated = values.date (at "created") created;
     image =
@@ -76,6 +78,7 @@ arguments.strict "buildImage" (
       name = baseName;
       inherit image where;
       architecture = checkedArchitecture;
+      variant = checkedVariant;
       fromImageName = values.stringOrNull (at "fromImageName") fromImageName;
       fromImageTag = values.stringOrNull (at "fromImageTag") fromImageTag;
     };
@@ -164,6 +167,7 @@ arguments.strict "buildImage" (
       tag = checkedTag;
       tagByArchive = true;
       config = checkedConfig;
+      inheritConfig = containerConfig.inherited (at "inheritConfig") inheritConfig;
       architecture = checkedArchitecture;
       created = checkedCreated;
       # As the files of the layer.

@@ -27,6 +27,7 @@ arguments.strict "streamLayeredImage" (
     fromImage ? null,
     contents ? [ ],
     config ? { },
+    inheritConfig ? [ "Env" ],
     architecture ? go.GOARCH,
     variant ? null,
     created ? "1970-01-01T00:00:01Z",
@@ -70,6 +71,7 @@ arguments.strict "streamLayeredImage" (
     contentsList = storePaths.list (at "contents") contents;
     checkedConfig = containerConfig.check name { } config;
     checkedArchitecture = values.string (at "architecture") architecture;
+    checkedVariant = values.stringOrNull (at "variant") variant;
 
     checkedVariant = values.stringOrNull (at "variant") variant;
 
@@ -111,6 +113,7 @@ arguments.strict "streamLayeredImage" (
       name = baseName;
       inherit image where;
       architecture = checkedArchitecture;
+      variant = checkedVariant;
     };
     baseNames = imagePlan.baseNames {
       name = baseName;
@@ -160,6 +163,7 @@ arguments.strict "streamLayeredImage" (
       imageName = fullName;
       tag = names.tag (at "tag") tag;
       config = checkedConfig;
+      inheritConfig = containerConfig.inherited (at "inheritConfig") inheritConfig;
       architecture = checkedArchitecture;
       created = checkedCreated;
       mtime = checkedMtime;

@@ -8,6 +8,7 @@ import pytest
 from builders.compression.compress import COMPRESSOR_LEVELS, DEFAULT_LEVELS
 from builders.compression.streams import GZIP, NONE, ZSTD
 from builders.derivations import merge_images
+from builders.formats.container_config import INHERITABLE
 from builders.image import names
 from builders.image.layering import LAYERINGS
 from builders.layers.tree import MTIME
@@ -85,6 +86,13 @@ def test_layerings_are_the_same_and_each_is_the_default_of_some_nixpkgs():
     assert tuple(re.findall(r'"([\w-]+)"', listed)) == LAYERINGS
     default = in_nix("checks/layering.nix", r"(?s)default =\n(.*?);")
     assert set(re.findall(r'"([\w-]+)"', default)) == set(LAYERINGS)
+
+
+def test_the_keys_that_images_inherit_are_the_same():
+    listed = in_nix("checks/config.nix", r"inheritable = \[([^]]*)\];")
+    assert tuple(re.findall(r'"(\w+)"', listed)) == INHERITABLE
+    known = in_nix("checks/config.nix", r"(?s)keys = with kinds; \{(.*?)\};")
+    assert set(INHERITABLE) < set(re.findall(r"(\w+) = ", known))
 
 
 def test_an_archive_has_the_time_of_the_files_in_its_layer():
