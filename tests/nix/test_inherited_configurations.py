@@ -144,7 +144,7 @@ def test_what_is_inherited_is_inherited_again():
         ('[ "Hostname" ]', "names Hostname, which no image inherits"),
     ],
 )
-def test_keys_that_no_image_inherits_are_failure(function, value, message):
+def test_keys_that_no_image_inherits_are_refused(function, value, message):
     error = failure(f'{function} {{ name = "app"; inheritConfig = {value}; }}')
     assert error.startswith("error: in docker image app: inheritConfig ")
     assert message in error
