@@ -37,8 +37,9 @@ def overlay_config(
     """
     given = own or {}
     merged = {key: _merge(key, inherited[key], given) for key in sorted(inherited)}
-    kept = {key: value for key, value in merged.items() if value is not None}
-    return {**given, **kept} if kept else own
+    config = {key: value for key, value in given.items() if value is not None or key not in merged}
+    config |= {key: value for key, value in merged.items() if value is not None}
+    return config if config or own is not None else None
 
 
 def _merge(key: str, base: Any, given: Mapping[str, Any]) -> Any:

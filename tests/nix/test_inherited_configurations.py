@@ -97,17 +97,15 @@ def test_an_own_configuration_is_merged_as_a_dockerfile_would(function, over):
         "ExposedPorts": {"443/tcp": {}},
         "Healthcheck": {"Test": ["NONE"]},
         "Labels": {"version": "2", "own": "yes"},
-        "Shell": None,
         "StopSignal": "SIGINT",
         "StopTimeout": 0,
-        "User": None,
         "Volumes": {"/data": {}},
         "WorkingDir": "/srv/app",
     }
 
 
 def test_null_takes_away_an_environment_that_is_inherited_by_default(over):
-    assert config_of(over("config.Env = null;")) == {"Env": None}
+    assert config_of(over("config = { Env = null; Cmd = null; };")) == {"Cmd": None}
 
 
 @pytest.mark.parametrize("value", ["true", "false", '[ "User" ]'])
