@@ -92,8 +92,6 @@ arguments.strict "buildImage" (
       from_image = if image == null then null else image.path;
     };
 
-    checkedVariant = values.stringOrNull (at "variant") variant;
-
     # What a Nix database of the image is made of.
     database = {
       includeNixDB = values.nixDB (at "includeNixDB") includeNixDB;

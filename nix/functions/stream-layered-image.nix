@@ -73,8 +73,6 @@ arguments.strict "streamLayeredImage" (
     checkedArchitecture = values.string (at "architecture") architecture;
     checkedVariant = values.stringOrNull (at "variant") variant;
 
-    checkedVariant = values.stringOrNull (at "variant") variant;
-
     # What a Nix database of the image is made of.
     database = {
       includeNixDB = values.nixDB (at "includeNixDB") includeNixDB;
