@@ -51,7 +51,7 @@ def check_platform(base: Platform, own: Platform, *, what: str) -> None:
     if own.takes(base):
         return
     remedy = f"take a base image for {own}"
-    if own.os == base.os.lower():
+    if base.os.lower() in ("", own.os):
         remedy += ", or set architecture and variant to what the base image has"
     die(f"{what} is an image for {base}, and this one is for {own}", hint=remedy)
 

@@ -233,6 +233,12 @@ def test_an_inherited_key_of_a_wrong_type_is_one_line(function, config, message,
             "linux/arm/v6, or set architecture",
         ),
         (
+            {"architecture": "arm64", "os": None},
+            "",
+            "is an image for arm64, and this one is for linux/amd64; take a base image for "
+            "linux/amd64, or set architecture",
+        ),
+        (
             {"os": "windows"},
             "",
             "is an image for windows/amd64, and this one is for linux/amd64; take a base image for "
