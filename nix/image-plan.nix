@@ -22,6 +22,7 @@ in
       fromImageName ? null,
       fromImageTag ? null,
       architecture,
+      variant,
     }:
     if image == null then
       null
@@ -30,7 +31,7 @@ in
         name = "${name}-base-image.json";
         builder = "base_image";
         arguments = {
-          inherit architecture where;
+          inherit architecture variant where;
           from_image = image.path;
           from_image_name = fromImageName;
           from_image_tag = fromImageTag;
@@ -93,6 +94,7 @@ in
       tag,
       tagByArchive ? false,
       config,
+      inheritConfig,
       architecture,
       created,
       mtime,
@@ -120,6 +122,7 @@ in
             variant
             where
             ;
+          inherit_config = inheritConfig;
           store_dir = builtins.storeDir;
           made_in_containers = madeInContainers;
           image_name = imageName;

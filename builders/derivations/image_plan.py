@@ -7,12 +7,12 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from builders.console.errors import warn, writing
 from builders.derivations import arguments
 from builders.derivations.planned import PlannedBase, PlannedLayers
-from builders.formats.image_reader import inherited_env
+from builders.formats.container_config import build_triggers, read_container_config
 from builders.image.configuration import overlay_config
 from builders.image.dates import NOW, parse_date, parse_time
 from builders.image.layer_kinds import StoreLayer, TarLayer
@@ -20,6 +20,9 @@ from builders.image.plan import MOST_LAYERS, Plan, graph_to_json
 from builders.image.platform import LINUX, Platform
 from builders.layers.tar_with_closure import read_entries
 from builders.rootfs.base_tree import open_base
+
+TRIGGERS_SHOWN: Final = 10
+"""Of OnBuild, in a warning: a base image may have any number."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,15 @@ class Arguments:
     of store_layers or closure_layer. Where `tag` is None, the tag is the hash in the path of this
     output, or, with `tag_by_archive`, in that of the image's archive. `date` is the program of
     coreutils. `made_in_containers` are store paths that the configuration names for what containers
-    make themselves.
+    make themselves. `inherit_config` are the keys, as the specification spells them, that `config`
+    inherits from the base image.
     """
 
     image_name: str
     tag: str | None
     tag_by_archive: bool
     config: dict[str, Any] | None
+    inherit_config: list[str]
     architecture: str
     variant: str | None
     created: str
@@ -65,9 +70,7 @@ def main(_: list[str]) -> None:
         platform=Platform(os=LINUX, architecture=given.architecture, variant=given.variant),
         created=parse_date(given.created, what="created", date=given.date),
         mtime=NOW if mtime is None else mtime,
-        config=overlay_config({"Env": inherited_env(base.config, what="fromImage")}, given.config)
-        if base
-        else given.config,
+        config=overlay_config(inherited(given, base), given.config),
         layers=(*(base.layers if base else ()), *own.layers),
         graph=graph,
     )
@@ -87,6 +90,29 @@ def main(_: list[str]) -> None:
         file.write(plan.to_json())
     with writing(graph), open(graph, "w", encoding="utf-8") as file:
         file.write(graph_to_json(own.graph, plan.layers, exclude=own.exclude, held=own.held))
+
+
+def inherited(given: Arguments, base: PlannedBase | None) -> dict[str, Any]:
+    """Return what the image inherits; warn of build triggers, which nothing inherits.
+
+    Who gives an own `OnBuild`, be it null, or inherits nothing, knows of them.
+    """
+    if not base or not given.inherit_config:
+        return {}
+    triggers = build_triggers(base.config, what="fromImage")
+    if triggers and "OnBuild" not in (given.config or {}):
+        named = ", ".join(triggers[:TRIGGERS_SHOWN]) + ", …" * (len(triggers) > TRIGGERS_SHOWN)
+        warn(
+            "the base image has instructions for images that are built upon it, which are neither "
+            f"run nor inherited ({named}); do yourself what they do, and give config.OnBuild = "
+            "null to say so"
+        )
+    return read_container_config(
+        base.config,
+        given.inherit_config,
+        what="fromImage",
+        hint="mend the base image, or leave that key out of inheritConfig",
+    )
 
 
 def fewer_layers(plan: Plan) -> str:

@@ -79,7 +79,7 @@ def together(
         return image
     names: dict[str, str] = {}
     for planned, image in zip(given, images, strict=True):
-        platform = str(image.platform)
+        platform = str(image.platform.plain)
         if platform in names:
             die(
                 f"{names[platform]} and {planned.name} are both for {platform}",

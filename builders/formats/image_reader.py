@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from builders.console.errors import UserError, die
+from builders.formats.container_config import read_container_config
 from builders.formats.docker_archive import choose_docker, docker_images
 from builders.formats.documents import find_file, read_document, wrong_digest
 from builders.formats.image_archive import (
@@ -150,18 +151,9 @@ def _read_config(archive: ImageArchive, image: NamedImage) -> tuple[Mapping[str,
         wrong_digest(archive, image.config, found)
     config = JsonValue(document, f"{archive.what}: {image.config}", hint=RESAVE)
     properties = config.properties()
-    inherited_env(properties, what=config.where)
+    read_container_config(properties, ("Env",), what=config.where)
     config["history"].or_else([]).elements()
     return properties, data
-
-
-def inherited_env(config: Mapping[str, Any], *, what: str) -> tuple[str, ...]:
-    """Return `Env` of an image configuration, in which engines read a key in any case.
-
-    Raises `UserError` for one of another shape; `what` is its subject.
-    """
-    value = JsonValue(config, what, hint=RESAVE)
-    return value.in_any_case("config").or_else({}).in_any_case("Env").strings()
 
 
 def _layers_of(

@@ -19,6 +19,7 @@ _DEPTH_MAX: Final = 100
 _ELEMENTS_MAX: Final = 1 << 18
 """Elements of a list. No image has a thousand, and each takes memory."""
 _LARGEST: Final = 1 << 64
+_INT64_END: Final = 1 << 63
 _SHOWN: Final = 60
 
 
@@ -199,6 +200,14 @@ class JsonValue:
         # JSON's true is an int to Python.
         if type(self.value) is not int or self.value < 0:
             self._wrong("a number of 0 or more")
+        return self.value
+
+    def integer_or_none(self) -> int | None:
+        """Return an integer that Go's int64 holds, or None for null."""
+        if self.value is None:
+            return None
+        if type(self.value) is not int or not -_INT64_END <= self.value < _INT64_END:
+            self._wrong("a whole number of 64 bits")
         return self.value
 
     def strings(self) -> tuple[str, ...]:

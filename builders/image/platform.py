@@ -1,11 +1,12 @@
 """The platform of an image: what its programs run on, in Go's words.
 
-Source: OCI image specification, "Image Index", the properties of `platform`; the lists KnownArch
+Sources: OCI image specification, "Image Index", the properties of `platform`; the lists KnownArch
 and KnownOS of the Go toolchain.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 LINUX: Final = "linux"
@@ -69,6 +70,8 @@ SYSTEMS: Final = (
 )
 
 SYSTEM_WORDS: Final = {"macos": "darwin", "win32": "windows"}
+_LEVEL: Final = re.compile(r"v?([0-9]{1,4})(?:\.([0-9]{1,4}))?")
+"""A variant of which higher ones have all that it has."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,26 @@ class Platform:
     def __str__(self) -> str:
         """As `docker --platform` spells it: "linux/arm/v7"."""
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+    @property
+    def plain(self) -> "Platform":
+        """The platform without a variant that goes without saying: v8 of arm64."""
+        is_implied = (self.architecture, self.variant) == ("arm64", "v8")
+        return replace(self, variant=None) if is_implied else self
+
+    def takes(self, base: "Platform") -> bool:
+        """Whether an image for this platform may have the layers of one for `base`.
+
+        What `base` does not say is taken as it is, and so is a variant where only one of both names
+        any: v8 goes without saying for arm64, for one. A variant takes lower ones.
+        """
+        if base.os and base.os.lower() != self.os.lower():
+            return False
+        if base.architecture and _meant(base.architecture) != _meant(self.architecture):
+            return False
+        if not base.variant or not self.variant:
+            return True
+        return base.variant == self.variant or _is_lower(base.variant, self.variant)
 
 
 def go_architecture(word: str) -> str | None:
@@ -112,3 +135,17 @@ def go_system(word: str) -> str | None:
 
 def _named(word: str, known: Sequence[str], words: Mapping[str, str]) -> str | None:
     return word if word in known else words.get(word)
+
+
+def _meant(architecture: str) -> str:
+    """Return the word of Go for an architecture, or the word itself where it has none."""
+    return (go_architecture(architecture) or architecture.lower()).partition("/")[0]
+
+
+def _is_lower(one: str, other: str) -> bool:
+    """Whether `one` is a variant of no higher level; false where they have none to compare."""
+    levels = [_LEVEL.fullmatch(variant.lower()) for variant in (one, other)]
+    lower, higher = (
+        [int(part or 0) for part in level.groups()] if level else None for level in levels
+    )
+    return lower is not None and higher is not None and lower <= higher

@@ -72,6 +72,22 @@ let
   };
   known = lib.attrNames keys;
 
+  # What an image may inherit (builders/formats/container_config.py).
+  inheritable = [
+    "Cmd"
+    "Entrypoint"
+    "Env"
+    "ExposedPorts"
+    "Healthcheck"
+    "Labels"
+    "Shell"
+    "StopSignal"
+    "StopTimeout"
+    "User"
+    "Volumes"
+    "WorkingDir"
+  ];
+
   healthcheckKeys = [
     "Interval"
     "Retries"
@@ -81,10 +97,10 @@ let
     "Timeout"
   ];
 
-  # fold :: where -> attribute -> [ key ] -> set -> set
-  # Keys as the specification spells them. Go, in which engines are written, reads them in any case.
-  fold =
-    where: attribute: spellings: set:
+  # spellingIn :: [ key ] -> key -> key
+  # A key as the specification spells it. Go, in which engines are written, reads it in any case.
+  spellingIn =
+    spellings:
     let
       spelling = lib.listToAttrs (
         map (key: {
@@ -92,7 +108,15 @@ let
           value = key;
         }) spellings
       );
-      folded = key: spelling.${lib.toLower key} or key;
+    in
+    key: spelling.${lib.toLower key} or key;
+
+  # fold :: where -> attribute -> [ key ] -> set -> set
+  # Keys as the specification spells them.
+  fold =
+    where: attribute: spellings: set:
+    let
+      folded = spellingIn spellings;
       groups = lib.groupBy folded (lib.attrNames set);
       several = lib.filter (key: lib.length groups.${key} > 1) (lib.attrNames groups);
       both = groups.${lib.head several};
@@ -162,4 +186,22 @@ in
       lib.foldr (name: lib.warn (warning name)) config (
         lib.subtractLists known (lib.attrNames config)
       );
+
+  # inherited :: { where, attribute } -> true, false or [ key ] -> [ key ]
+  # The keys that `config` inherits from the base image.
+  inherited =
+    { where, attribute }@at:
+    value:
+    let
+      keys = map (spellingIn inheritable) value;
+      others = lib.subtractLists inheritable keys;
+    in
+    if lib.isBool value then
+      lib.optionals value inheritable
+    else if !lib.isList value || !lib.all lib.isString value then
+      values.refuse at "true, false or a list of strings" value
+    else if others != [ ] then
+      throw "${where}: ${attribute} names ${lib.head others}, which no image inherits; it may name ${lib.concatStringsSep ", " inheritable}"
+    else
+      lib.unique keys;
 }

@@ -59,7 +59,10 @@ arguments.strict "buildImageIndex" (
           "linux"
           platform.architecture
         ]
-        ++ lib.optional (platform.variant != null) platform.variant
+        # v8 goes without saying for arm64.
+        ++ lib.optional (
+          platform.variant != null && !(platform.architecture == "arm64" && platform.variant == "v8")
+        ) platform.variant
       );
     twice = lib.filter (platform: lib.length (ofPlatform platform) > 1) (map platformOf list);
     ofPlatform = platform: lib.filter (image: platformOf image == platform) list;

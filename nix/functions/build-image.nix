@@ -30,6 +30,7 @@ arguments.strict "buildImage" (
     runAsRoot ? null,
     extraCommands ? "",
     config ? null,
+    inheritConfig ? [ "Env" ],
     architecture ? go.GOARCH,
     variant ? null,
     # Of the virtual machine that there is none of: they have no effect.
@@ -68,6 +69,7 @@ arguments.strict "buildImage" (
     rootContents = storePaths.list (at attribute) given;
 
     checkedArchitecture = imagePlatform.architecture (at "architecture") architecture;
+    checkedVariant = imagePlatform.variant (at "variant") checkedArchitecture variant;
     checkedConfig = containerConfig.check name { Env = [ ]; } config;
     checkedCreated = values.date (at "created") created;
     image =
@@ -77,6 +79,7 @@ arguments.strict "buildImage" (
       name = baseName;
       inherit image where;
       architecture = checkedArchitecture;
+      variant = checkedVariant;
       fromImageName = values.stringOrNull (at "fromImageName") fromImageName;
       fromImageTag = values.stringOrNull (at "fromImageTag") fromImageTag;
     };
@@ -89,8 +92,6 @@ arguments.strict "buildImage" (
       base = if base == null then null else "${base}";
       from_image = if image == null then null else image.path;
     };
-
-    checkedVariant = imagePlatform.variant (at "variant") checkedArchitecture variant;
 
     # What a Nix database of the image is made of.
     database = {
@@ -168,6 +169,7 @@ arguments.strict "buildImage" (
       tag = checkedTag;
       tagByArchive = true;
       config = checkedConfig;
+      inheritConfig = containerConfig.inherited (at "inheritConfig") inheritConfig;
       architecture = checkedArchitecture;
       created = checkedCreated;
       # As the files of the layer.

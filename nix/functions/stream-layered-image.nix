@@ -28,6 +28,7 @@ arguments.strict "streamLayeredImage" (
     fromImage ? null,
     contents ? [ ],
     config ? { },
+    inheritConfig ? [ "Env" ],
     architecture ? go.GOARCH,
     variant ? null,
     created ? "1970-01-01T00:00:01Z",
@@ -71,7 +72,6 @@ arguments.strict "streamLayeredImage" (
     contentsList = storePaths.list (at "contents") contents;
     checkedConfig = containerConfig.check name { } config;
     checkedArchitecture = imagePlatform.architecture (at "architecture") architecture;
-
     checkedVariant = imagePlatform.variant (at "variant") checkedArchitecture variant;
 
     # What a Nix database of the image is made of.
@@ -112,6 +112,7 @@ arguments.strict "streamLayeredImage" (
       name = baseName;
       inherit image where;
       architecture = checkedArchitecture;
+      variant = checkedVariant;
     };
     baseNames = imagePlan.baseNames {
       name = baseName;
@@ -162,6 +163,7 @@ arguments.strict "streamLayeredImage" (
       imageName = fullName;
       tag = names.tag (at "tag") tag;
       config = checkedConfig;
+      inheritConfig = containerConfig.inherited (at "inheritConfig") inheritConfig;
       architecture = checkedArchitecture;
       created = checkedCreated;
       mtime = checkedMtime;

@@ -138,6 +138,12 @@ class Docker:
         (found,) = json.loads(self.command("image", "inspect", image))
         return dict(found)
 
+    def build(self, directory: pathlib.Path, name: str, *, buildkit: bool) -> None:
+        """Build the Dockerfile in `directory`, without a network; raises `EngineError`."""
+        kind = ("env", f"DOCKER_BUILDKIT={buildkit:d}")
+        command = ["build", "--network=none", "--tag", name, str(directory)]
+        execute([*self.prefix, *kind, "docker", "-H", self.host, *command])
+
     def save(self, image: str, path: os.PathLike[str]) -> pathlib.Path:
         """Write an image to `path`, as a base image for others, and return it."""
         self.command("image", "save", "-o", path, image)

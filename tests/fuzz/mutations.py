@@ -224,6 +224,22 @@ def _maybe(value, chance, share=0.25):
     return damage_json(value, chance) if chance.random() < share else dump(value)
 
 
+INHERITED = {
+    "Cmd": ["x"],
+    "Entrypoint": ["/x"],
+    "Env": ["A=1"],
+    "ExposedPorts": {"80/tcp": {}},
+    "Healthcheck": {"Test": ["NONE"], "Interval": 1},
+    "Labels": {"a": "b"},
+    "OnBuild": ["RUN x"],
+    "StopTimeout": 1,
+    "User": "x",
+    "Volumes": {"/x": {}},
+    "WorkingDir": "x",
+}
+"""A container configuration that an image on top can inherit."""
+
+
 def _history(chance, layers):
     entries = [{"created_by": "x"} for _ in layers] + [{"empty_layer": True}]
     return {"history": entries, "extra": {"Labels": {"a": "b"}}} if chance.random() < 0.5 else {}
@@ -241,7 +257,8 @@ def _plain(layers, chance):
     if chance.random() < 0.2:
         members.append(("link", link(names[0])))
         names[0] = "link"
-    document = _maybe(config(layers, **_history(chance, layers)), chance)
+    more = _history(chance, layers) | chance.choice([{}, {"config": INHERITED}])
+    document = _maybe(config(layers, **more), chance)
     name = chance.choice([f"{sha256(document)}.json", "config.json"])
     manifest = _maybe([entry(name, names)] * chance.choice([1, 1, 3]), chance)
     return tar([*members, (name, document), ("manifest.json", manifest)])

@@ -14,6 +14,7 @@ import tarfile
 from builders.closure.popularity import limit_layers
 from builders.compression.streams import CHUNK, open_decompressed
 from builders.console.errors import UserError
+from builders.formats.container_config import INHERITABLE, read_container_config
 from builders.formats.image_index import choose_platform, describe_platforms, read_index
 from builders.formats.image_reader import read_base_image, read_images
 from builders.formats.image_stream import stream_image
@@ -90,7 +91,9 @@ def read_image(path, directory):
         platform=_PLATFORM,
         created="1970-01-01T00:00:01+00:00",
         mtime=1,
-        config=overlay_config(image.config.get("config") or {}, {"Cmd": ["x"]}),
+        config=overlay_config(
+            read_container_config(image.config, INHERITABLE, what="base image"), {"Cmd": ["x"]}
+        ),
         layers=image.layers,
     )
     with open(streamed, "wb") as file:

@@ -265,6 +265,13 @@ BAD = {
         ]; }}""",
         "image 1 (data) and image 2 (group/app) are both for linux/amd64",
     ),
+    "index-of-one-platform-in-two-words": (
+        f"""dockerTools.buildImageIndex {{ name = "i"; images = [
+          (buildImage {{ {DATA} architecture = "arm64"; }})
+          (buildImage {{ {DATA} architecture = "arm64"; variant = "v8"; }})
+        ]; }}""",
+        "image 1 (data) and image 2 (data) are both for linux/arm64",
+    ),
     "index-in-docker-format": (
         f"""dockerTools.buildImageIndex {{ name = "i"; format = "docker"; images = [
           (buildImage {{ {DATA} }})

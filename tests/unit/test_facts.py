@@ -8,6 +8,7 @@ import pytest
 from builders.compression.compress import COMPRESSOR_LEVELS, DEFAULT_LEVELS
 from builders.compression.streams import GZIP, NONE, ZSTD
 from builders.derivations import merge_images
+from builders.formats.container_config import INHERITABLE
 from builders.image import names, platform
 from builders.image.layering import LAYERINGS
 from builders.layers.tree import MTIME
@@ -108,6 +109,13 @@ def test_words_of_others_mean_the_same(in_nix_called, in_python, go):
     assert dict(re.findall(r'"([^"]+)" = "([^"]+)";', listed)) == in_python
     assert not in_python.keys() & set(go)
     assert {meant.partition("/")[0] for meant in in_python.values()} <= set(go)
+
+
+def test_the_keys_that_images_inherit_are_the_same():
+    listed = in_nix("checks/config.nix", r"inheritable = \[([^]]*)\];")
+    assert tuple(re.findall(r'"(\w+)"', listed)) == INHERITABLE
+    known = in_nix("checks/config.nix", r"(?s)keys = with kinds; \{(.*?)\};")
+    assert set(INHERITABLE) < set(re.findall(r"(\w+) = ", known))
 
 
 def test_an_archive_has_the_time_of_the_files_in_its_layer():

@@ -117,6 +117,7 @@ def plan(base, build, tmp_path):
         "date": "date",
         "store_dir": "/nix/store",
         "variant": None,
+        "inherit_config": ["Env"],
         "made_in_containers": [],
         "base": str(tmp_path / "base.json"),
         "layers": str(tmp_path / "layers.json"),
@@ -143,7 +144,7 @@ def test_the_plan_of_a_base_image(build, tmp_path):
     data = tar(plain_members([LARGE], config={"Env": ["A=" + "a" * 2 * LIMIT]}))
     (tmp_path / "base.tar").write_bytes(data)
     arguments = {"from_image": str(tmp_path / "base.tar"), "architecture": "amd64"}
-    names = dict.fromkeys(("from_image_name", "from_image_tag"))
+    names = dict.fromkeys(("from_image_name", "from_image_tag", "variant"))
     one_line(build("base_image", FULL, **arguments, **names), f"can't write {tmp_path}/out: File")
 
 
@@ -208,6 +209,6 @@ def test_memory(build, tmp_path):
     document = b'{"a": [' + b"[],[]," * 1_300_000 + b"[]]}"
     path.write_bytes(tar([("c.json", document), ("manifest.json", b'[{"Config": "c.json"}]')]))
     arguments = {"from_image": str(path), "architecture": "amd64"}
-    names = dict.fromkeys(("from_image_name", "from_image_tag"))
+    names = dict.fromkeys(("from_image_name", "from_image_tag", "variant"))
     done = build("base_image", {resource.RLIMIT_AS: 150 << 20}, **arguments, **names)
     one_line(done, "there is not enough memory; give it more memory")
