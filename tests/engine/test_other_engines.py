@@ -2,78 +2,20 @@
 
 `tests/run engine` has Debian 13's: Docker 26 with both of its stores, containerd 1.7, podman 5,
 buildah 1.39, skopeo 1.18 and umoci 0.4. `tests/run engine-testing` has those of Debian testing, in
-2026 Docker 28, containerd 2.1, podman 5.8, buildah 1.43, skopeo 1.22 and umoci 0.6.
+2026 Docker 28, containerd 2.1, podman 5.8, buildah 1.43, skopeo 1.22 and umoci 0.6. Both have the
+newest Docker that Debian has, again with both of its stores.
 """
 
-import pathlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
 from tests.engine.bases import base_with_whiteouts
-from tests.engine.engines import EngineError, Podman, docker_daemon
-from tests.engine.machine import RELEASE, Machine
-from tests.engine.others import Buildah, Engine, Umoci, containerd
+from tests.engine.engines import EngineError
+from tests.engine.machine import RELEASE
+from tests.engine.others import CONTAINERS, Engine, Running
 from tests.nix.images import build
 from tests.unit.archives import directory, layer_of, member, plain_members, tar
-
-CONTAINERS = ["docker-overlay2", "docker-containerd", "containerd", "podman"]
-"""Engines that make containers; the others only unpack images."""
-
-ENGINES = [*CONTAINERS, "buildah", "skopeo and umoci"]
-
-
-@contextmanager
-def started(name: str, other: Machine, directory: pathlib.Path) -> Iterator[Engine]:
-    """Run the engine `name`, with all that it writes in `directory`."""
-    prefix = other.prefix
-    match name:
-        case "docker-overlay2":
-            options = (f"--cgroup-parent=/{other.cgroup}", "--storage-driver=overlay2")
-            with docker_daemon(directory, *options, prefix=prefix) as docker:
-                yield docker
-        case "docker-containerd":
-            features = {"containerd-snapshotter": True}
-            cgroup = f"--cgroup-parent=/{other.cgroup}"
-            with docker_daemon(directory, cgroup, prefix=prefix, features=features) as docker:
-                yield docker
-        case "containerd":
-            with containerd(other, directory) as daemon:
-                yield daemon
-        case "podman":
-            yield Podman(directory, "overlay", prefix, f"/{other.cgroup}")
-        case "buildah":
-            yield Buildah(directory, prefix)
-        case _:
-            yield Umoci(directory, prefix)
-
-
-@dataclass(frozen=True)
-class Named:
-    """An engine, and its name in `ENGINES`."""
-
-    name: str
-    engine: Engine
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def running(request: pytest.FixtureRequest, other_machine: Machine) -> Iterator[Named]:
-    """Each of the engines in turn."""
-    name: str = request.param
-    # A new one each time, under a short name, for the sake of sockets below it.
-    directory = other_machine.directory / str(len(list(other_machine.directory.iterdir())))
-    directory.mkdir()
-    with started(name, other_machine, directory) as engine:
-        yield Named(name, engine)
-
-
-@pytest.fixture
-def engine(running: Named) -> Iterator[Engine]:
-    """An engine without images."""
-    yield running.engine
-    running.engine.remove_all()
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +171,7 @@ NOT_READ = {
 
 
 @pytest.mark.parametrize("compressor", ["gz", "zstd"])
-def test_a_compressed_archive_is_read_or_refused(running: Named, engine: Engine, compressor: str):
+def test_a_compressed_archive_is_read_or_refused(running: Running, engine: Engine, compressor: str):
     archive = build(
         f"""buildLayeredImage {{
           name = "small"; tag = "1"; contents = [ bash ]; compressor = "{compressor}";
@@ -260,16 +202,18 @@ def test_the_user_of_an_image_is_found_by_name(engine: Engine, copied: str):
         ("docker-overlay2", 125, None),
         ("docker-overlay2", 126, "max depth exceeded"),
         ("docker-containerd", 126, None),
+        ("newest docker-overlay2", 126, "max depth exceeded"),
+        ("newest docker-containerd", 126, None),
         ("containerd", 126, None),
         ("podman", 126, None),
     ],
     indirect=["running"],
 )
 def test_only_graph_drivers_of_docker_refuse_more_than_125_layers(
-    engine: Engine, other_machine: Machine, count: int, refusal: str | None
+    running: Running, engine: Engine, count: int, refusal: str | None
 ):
     layers = [layer_of(directory("d"), member(f"d/{number}", b"")) for number in range(count)]
-    archive = other_machine.directory / "deep.tar"
+    archive = running.machine.directory / "deep.tar"
     archive.write_bytes(tar(plain_members(layers)))
     if refusal:
         with pytest.raises(EngineError, match=refusal):
