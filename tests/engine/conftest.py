@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engine.engines import Docker, Podman, docker_daemon
-from tests.engine.machine import NEWEST, RELEASE, Machine, engines_root, machine
+from tests.engine.machine import NEWEST, RELEASE, Machine, engines_root, machine, this_machine
 from tests.engine.others import ENGINES, Engine, Running, started
 
 
@@ -94,6 +94,17 @@ def newest_machine(engine_directory: pathlib.Path, newest_root: pathlib.Path) ->
         yield other
 
 
+@pytest.fixture(scope="module")
+def own_machine(engine_directory: pathlib.Path) -> Iterator[Machine]:
+    """The machine that the tests run on."""
+    with this_machine(_new_directory(engine_directory)) as own:
+        yield own
+
+
+_MACHINES = {"newest": "newest_machine", "this": "own_machine"}
+"""The fixtures of machines by the first words of engines' names."""
+
+
 def _new_directory(parent: pathlib.Path) -> pathlib.Path:
     return pathlib.Path(tempfile.mkdtemp(dir=parent))
 
@@ -102,8 +113,8 @@ def _new_directory(parent: pathlib.Path) -> pathlib.Path:
 def running(request: pytest.FixtureRequest) -> Iterator[Running]:
     """Each of the engines in turn."""
     name: str = request.param
-    newest = name.startswith("newest ")
-    other: Machine = request.getfixturevalue("newest_machine" if newest else "other_machine")
+    whose = name.split()[0]
+    other: Machine = request.getfixturevalue(_MACHINES.get(whose, "other_machine"))
     # A new one each time, under a short name, for the sake of sockets below it.
     directory = other.directory / str(len(list(other.directory.iterdir())))
     directory.mkdir()

@@ -90,6 +90,16 @@ def machine(root: pathlib.Path, directory: pathlib.Path) -> Iterator[Machine]:
         _remove_cgroups(cgroup)
 
 
+@contextmanager
+def this_machine(directory: pathlib.Path) -> Iterator[Machine]:
+    """Take the machine that the tests run on for one, with the empty `directory` of it."""
+    cgroup = f"longshore-{os.getpid()}-here"
+    try:
+        yield Machine((), directory, cgroup)
+    finally:
+        _remove_cgroups(cgroup)
+
+
 def _remove_cgroups(name: str) -> None:
     """Remove what is left of the cgroup `name`, in every hierarchy, with all below it."""
     hierarchies = pathlib.Path("/sys/fs/cgroup")

@@ -29,7 +29,10 @@ from tests.engine.machine import Machine
 _NEWEST = ("newest docker-overlay2", "newest docker-containerd")
 
 CONTAINERS = ["docker-overlay2", "docker-containerd", *_NEWEST, "containerd", "podman"]
-"""Engines that make containers; the others only unpack images."""
+"""Engines that make containers; the others only unpack images.
+
+"newest" are those of Debian's newest Docker, and "this" of this machine.
+"""
 
 ENGINES = [*CONTAINERS, "buildah", "skopeo and umoci"]
 
@@ -60,7 +63,7 @@ class Running:
 def started(name: str, machine: Machine, directory: pathlib.Path) -> Iterator[Engine]:
     """Run the engine `name` of a machine, with all that it writes in `directory`."""
     prefix, cgroup = machine.prefix, f"/{machine.cgroup}"
-    match name.removeprefix("newest "):
+    match name.removeprefix("newest ").removeprefix("this "):
         case "docker-overlay2":
             options = (f"--cgroup-parent={cgroup}", "--storage-driver=overlay2")
             with docker_daemon(directory, *options, prefix=prefix) as docker:
@@ -174,17 +177,21 @@ class Buildah:
 
 @dataclass(frozen=True)
 class Umoci:
-    """skopeo, which makes an OCI layout of an archive, and umoci, which unpacks it."""
+    """skopeo, which makes an OCI layout of an archive, and umoci, which unpacks it.
+
+    `transport` is what skopeo takes archives for.
+    """
 
     directory: pathlib.Path
     prefix: tuple[str, ...]
+    transport: str = "docker-archive"
 
     def load(self, image: os.PathLike[str] | str) -> str:
         """Unpack an archive, and return where its files are."""
         bundle = self.directory / uuid.uuid4().hex
         layout = bundle.with_suffix(".layout")
         with _seekable(image, self.directory) as archive:
-            skopeo_copy(f"docker-archive:{archive}", f"oci:{layout}:1", prefix=self.prefix)
+            skopeo_copy(f"{self.transport}:{archive}", f"oci:{layout}:1", prefix=self.prefix)
         return str(umoci_unpack(layout, "1", bundle, prefix=self.prefix))
 
     def run(self, image: str, *arguments: str) -> Completed:
