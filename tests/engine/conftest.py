@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engine.engines import Docker, Podman, docker_daemon
-from tests.engine.machine import RELEASE, Machine, engines_root, machine
+from tests.engine.machine import NEWEST, RELEASE, Machine, engines_root, machine, this_machine
+from tests.engine.others import ENGINES, Engine, Running, started
 
 
 @pytest.fixture(scope="session")
@@ -44,17 +45,85 @@ def podman(engine_directory: pathlib.Path) -> Iterator[Podman]:
 
 
 @pytest.fixture(scope="session")
-def other_root() -> pathlib.Path:
+def other_root(request: pytest.FixtureRequest) -> pathlib.Path:
     """The root of another Debian, with its engines."""
+    return _root(request.config, RELEASE, "engines")
+
+
+@pytest.fixture(scope="session")
+def newest_root(request: pytest.FixtureRequest) -> pathlib.Path:
+    """The root of a Debian with its newest Docker."""
+    return _root(request.config, NEWEST, "docker")
+
+
+_ROOTS = pytest.StashKey[list[str]]()
+"""What is said in the end of the roots that were used."""
+
+
+def _root(config: pytest.Config, release: str, kind: str) -> pathlib.Path:
     try:
-        return engines_root(RELEASE)
+        root = engines_root(release, kind)
     except RuntimeError as error:
         pytest.fail(str(error), pytrace=False)
+    versions = (root / "etc/longshore-versions").read_text().split("\n")
+    made = (root / "etc/longshore-made").read_text().strip()
+    said = f"Debian {release} ({made}): {', '.join(' '.join(v.split()) for v in versions if v)}"
+    config.stash.setdefault(_ROOTS, []).append(said)
+    return root
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say which versions the engines of other releases have: they move without us."""
+    for said in config.stash.get(_ROOTS, []):
+        terminalreporter.write_line(said)
 
 
 @pytest.fixture(scope="module")
 def other_machine(engine_directory: pathlib.Path, other_root: pathlib.Path) -> Iterator[Machine]:
     """Another Debian, with its engines, running."""
-    directory = tempfile.mkdtemp(dir=engine_directory)
-    with machine(other_root, pathlib.Path(directory)) as other:
+    with machine(other_root, _new_directory(engine_directory)) as other:
         yield other
+
+
+@pytest.fixture(scope="module")
+def newest_machine(engine_directory: pathlib.Path, newest_root: pathlib.Path) -> Iterator[Machine]:
+    """A Debian with its newest Docker, running."""
+    with machine(newest_root, _new_directory(engine_directory)) as other:
+        yield other
+
+
+@pytest.fixture(scope="module")
+def own_machine(engine_directory: pathlib.Path) -> Iterator[Machine]:
+    """The machine that the tests run on."""
+    with this_machine(_new_directory(engine_directory)) as own:
+        yield own
+
+
+_MACHINES = {"newest": "newest_machine", "this": "own_machine"}
+"""The fixtures of machines by the first words of engines' names."""
+
+
+def _new_directory(parent: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(tempfile.mkdtemp(dir=parent))
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """Each of the engines in turn."""
+    name: str = request.param
+    whose = name.split()[0]
+    other: Machine = request.getfixturevalue(_MACHINES.get(whose, "other_machine"))
+    # A new one each time, under a short name, for the sake of sockets below it.
+    directory = other.directory / str(len(list(other.directory.iterdir())))
+    directory.mkdir()
+    with started(name, other, directory) as engine:
+        yield Running(name, other, engine)
+
+
+@pytest.fixture
+def engine(running: Running) -> Iterator[Engine]:
+    """An engine without images."""
+    yield running.engine
+    running.engine.remove_all()

@@ -13,6 +13,9 @@ from tests.conftest import REPOSITORY
 RELEASE = os.environ.get("LONGSHORE_ENGINES", "trixie")
 """The release of Debian whose engines are tested beside those of this machine."""
 
+NEWEST = "sid"
+"""The release that has Debian's newest Docker: 28 in 2026. Nothing else of it is tested."""
+
 _START_LIMIT = 60
 """Seconds that the mounts have for being made: they take a fraction of one."""
 
@@ -30,12 +33,12 @@ class Machine:
     cgroup: str
 
 
-def engines_root(release: str) -> pathlib.Path:
-    """Return the root of a Debian of this release that has its container engines.
+def engines_root(release: str, kind: str = "engines") -> pathlib.Path:
+    """Return the root of a Debian of this release that has its engines, or its "docker" only.
 
     Where there is none, it is made. Raises `RuntimeError` with the reason why it can't be.
     """
-    command = [str(REPOSITORY / "tests/debian/engines"), release]
+    command = [str(REPOSITORY / "tests/debian/engines"), release, kind]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(result.stderr.strip())
@@ -84,6 +87,16 @@ def machine(root: pathlib.Path, directory: pathlib.Path) -> Iterator[Machine]:
         # The first process inside is reaped when all the others have been.
         while inside and pathlib.Path(f"/proc/{inside}").exists():
             time.sleep(0.02)
+        _remove_cgroups(cgroup)
+
+
+@contextmanager
+def this_machine(directory: pathlib.Path) -> Iterator[Machine]:
+    """Take the machine that the tests run on for one, with the empty `directory` of it."""
+    cgroup = f"longshore-{os.getpid()}-here"
+    try:
+        yield Machine((), directory, cgroup)
+    finally:
         _remove_cgroups(cgroup)
 
 

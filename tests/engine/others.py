@@ -1,4 +1,7 @@
-"""containerd, buildah, and skopeo with umoci, on a machine of their own."""
+"""The engines of another Debian, and those of them that this machine's tests don't have.
+
+These are containerd, buildah, and skopeo with umoci.
+"""
 
 import os
 import pathlib
@@ -13,13 +16,25 @@ from typing import Protocol
 
 from tests.engine.engines import (
     Completed,
+    Podman,
     await_answer,
+    docker_daemon,
     execute,
     open_archive,
     skopeo_copy,
     umoci_unpack,
 )
 from tests.engine.machine import Machine
+
+_NEWEST = ("newest docker-overlay2", "newest docker-containerd")
+
+CONTAINERS = ["docker-overlay2", "docker-containerd", *_NEWEST, "containerd", "podman"]
+"""Engines that make containers; the others only unpack images.
+
+"newest" are those of Debian's newest Docker, and "this" of this machine.
+"""
+
+ENGINES = [*CONTAINERS, "buildah", "skopeo and umoci"]
 
 
 class Engine(Protocol):
@@ -33,6 +48,40 @@ class Engine(Protocol):
 
     def remove_all(self) -> None:
         """Remove all images."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """An engine, its name in `ENGINES`, and the machine that it runs on."""
+
+    name: str
+    machine: Machine
+    engine: Engine
+
+
+@contextmanager
+def started(name: str, machine: Machine, directory: pathlib.Path) -> Iterator[Engine]:
+    """Run the engine `name` of a machine, with all that it writes in `directory`."""
+    prefix, cgroup = machine.prefix, f"/{machine.cgroup}"
+    match name.removeprefix("newest ").removeprefix("this "):
+        case "docker-overlay2":
+            options = (f"--cgroup-parent={cgroup}", "--storage-driver=overlay2")
+            with docker_daemon(directory, *options, prefix=prefix) as docker:
+                yield docker
+        case "docker-containerd":
+            option = f"--cgroup-parent={cgroup}"
+            features = {"containerd-snapshotter": True}
+            with docker_daemon(directory, option, prefix=prefix, features=features) as docker:
+                yield docker
+        case "containerd":
+            with containerd(machine, directory) as daemon:
+                yield daemon
+        case "podman":
+            yield Podman(directory, "overlay", prefix, cgroup)
+        case "buildah":
+            yield Buildah(directory, prefix)
+        case _:
+            yield Umoci(directory, prefix)
 
 
 @dataclass(frozen=True)
@@ -128,17 +177,21 @@ class Buildah:
 
 @dataclass(frozen=True)
 class Umoci:
-    """skopeo, which makes an OCI layout of an archive, and umoci, which unpacks it."""
+    """skopeo, which makes an OCI layout of an archive, and umoci, which unpacks it.
+
+    `transport` is what skopeo takes archives for.
+    """
 
     directory: pathlib.Path
     prefix: tuple[str, ...]
+    transport: str = "docker-archive"
 
     def load(self, image: os.PathLike[str] | str) -> str:
         """Unpack an archive, and return where its files are."""
         bundle = self.directory / uuid.uuid4().hex
         layout = bundle.with_suffix(".layout")
         with _seekable(image, self.directory) as archive:
-            skopeo_copy(f"docker-archive:{archive}", f"oci:{layout}:1", prefix=self.prefix)
+            skopeo_copy(f"{self.transport}:{archive}", f"oci:{layout}:1", prefix=self.prefix)
         return str(umoci_unpack(layout, "1", bundle, prefix=self.prefix))
 
     def run(self, image: str, *arguments: str) -> Completed:
