@@ -14,7 +14,7 @@ import pytest
 
 from tests.engine.engines import Docker
 from tests.engine.machine import Machine
-from tests.engine.test_other_engines import started
+from tests.engine.others import started
 from tests.nix.images import PREAMBLE, build, nix
 from tests.unit.archives import layer, plain_members, tar
 

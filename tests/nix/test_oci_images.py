@@ -9,6 +9,7 @@ import pytest
 
 from builders.blobs.descriptors import COMPRESSOR
 from tests.nix.images import archive, build, closure, evaluate, failure
+from tests.unit.oci_layouts import check_layout
 
 APP = """
   name = "group/app";
@@ -75,6 +76,9 @@ def test_all_outputs_are_of_one_image(kind):
     assert found["digest"] == sha256(found["manifest"])
     (entry,) = json.loads(found["layout"]["index.json"])["manifests"]
     assert entry["digest"] == found["digest"]
+    # The specification's schemas, and each blob against its descriptor.
+    check_layout(build(f"({IMAGES[kind]}).ociArchive"))
+    check_layout(build(f"({IMAGES[kind]}).ociLayout"))
     members = dict(found["archive"])
     assert "manifest.json" in members
     del members["manifest.json"]
@@ -326,6 +330,7 @@ def test_an_index_is_of_its_images():
         build(f"(lib.elemAt ({INDEX}).images {number}).digest").read_text() for number in range(4)
     ]
     assert [entry["digest"] for entry in index["manifests"]] == digests
+    check_layout(found["ociArchive"])
     with tarfile.open(found["ociArchive"]) as opened:
         names = opened.getnames()
         (entry,) = json.load(opened.extractfile("index.json"))["manifests"]
