@@ -1,5 +1,7 @@
 """Draws results.json as results.svg: ratios as bars, growth as curves.
 
+What updates send, by layering, becomes docs/layering.svg.
+
 chart.py
 """
 
@@ -16,6 +18,8 @@ from matplotlib import pyplot
 HERE = pathlib.Path(__file__).parent
 OURS = "#1b6ca8"
 OTHER = "#9aa5b1"
+LAYERINGS = ((OTHER, None), ("#d8a03d", "//"), (OURS, None), ("#0b3c5d", ".."))
+"""Colours and patterns of popularity, size, co-change, and co-change with a lock."""
 
 
 def main() -> None:
@@ -36,6 +40,32 @@ def main() -> None:
         draw_growth(axes[1, 0], curves)
     figure.tight_layout()
     figure.savefig(HERE / "results.svg", metadata={"Date": None})
+    if updates := results.get("sharing", {}).get("real_updates"):
+        draw_updates(updates)
+
+
+def draw_updates(updates: list[dict[str, Any]]) -> None:
+    """Draw a bar for each layering and limit of layers: bytes sent, in multiples of the least."""
+    figure, axes = pyplot.subplots(figsize=(7, 3))
+    names = [name for name in updates[0]["means"] if name != "least"]
+    for place, (name, (color, hatch)) in enumerate(zip(names, LAYERINGS, strict=True)):
+        ratios = [found["means"][name] / found["means"]["least"] for found in updates]
+        at = [number + (place - (len(names) - 1) / 2) * 0.2 for number in range(len(updates))]
+        bars = axes.bar(at, ratios, width=0.18, label=name, color=color, hatch=hatch)
+        axes.bar_label(
+            bars, [f"{r:.2f}" if r < 2 else f"{r:.1f}" for r in ratios], padding=2, fontsize=8
+        )
+    axes.axhline(1, color="black", linewidth=1)
+    axes.set_yscale("log")
+    axes.set_yticks([1, 2, 5, 10], ["1 ×", "2 ×", "5 ×", "10 ×"])
+    axes.set_ylim(0.8, 20)
+    axes.minorticks_off()
+    axes.set_xticks(range(len(updates)), [f"{found['layers']} layers" for found in updates])
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    axes.set_title("What an update sends: multiples of what changes", loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(HERE.parent / "docs/layering.svg", metadata={"Date": None})
 
 
 def draw_ratios(axes: Any, rows: list[dict[str, Any]]) -> None:

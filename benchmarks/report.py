@@ -61,19 +61,23 @@ def from_json(value: dict[str, Any]) -> Row:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a benchmark finds: rows of the table, curves of growth, or bytes that stay."""
+    """What a benchmark finds: rows of the table, curves of growth, or bytes that stay or are sent.
+
+    Of what is sent there are means: over updates of every single path, and over updates that were.
+    """
 
     rows: list[Row]
     curves: Sequence[dict[str, Any]] = ()
     sharing: Sequence[dict[str, Any]] = ()
+    every_update: Sequence[dict[str, Any]] = ()
+    real_updates: Sequence[dict[str, Any]] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what results.json keeps."""
         found = {"rows": [asdict(line) for line in self.rows]}
-        if self.curves:
-            found["curves"] = list(self.curves)
-        if self.sharing:
-            found["sharing"] = list(self.sharing)
+        for name in ("curves", "sharing", "every_update", "real_updates"):
+            if values := getattr(self, name):
+                found[name] = list(values)
         return found
 
 
@@ -92,11 +96,32 @@ SHARING = """
 ## What stays
 
 An image of at most 100 layers is built again after a change of its closure. So many bytes are in
-store paths that stay, and so many in layers that stay and need no upload, with `layering =
-"popularity"` and with `"size"`:
+store paths that stay, and so many in layers that stay and need no upload, with each `layering`, and
+with a layering lock:
 
-| closure | change | paths that stay | by popularity | by size |
-| --- | --- | ---: | ---: | ---: |
+| closure | change | paths that stay | popularity | size | co-change | with a lock |
+| --- | --- | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
+EVERY_UPDATE = """
+## What an update sends
+
+In the mean over updates of each single store path, an image of at most 100 layers sends so much.
+The least is what is in the store paths that change:
+
+| closure | least | popularity | size | co-change | with a lock |
+| --- | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
+REAL_UPDATES = """
+Six closures of Debian packages, 83 to 914 store paths, after updates that they really had, a commit
+of the application, additions and removals (benchmarks/layering-cases.json). Of each two builds the
+second sends so much, by how many layers store paths may have:
+
+| layers | least | popularity | size | co-change | with a lock |
+| --- | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -111,13 +136,21 @@ def write_table(table: pathlib.Path, results: dict[str, Any], names: Iterable[st
         if name in results:
             for line in results[name]["rows"]:
                 lines.append(f"| `{name}` | {' | '.join(from_json(line).cells())} |")
-            if results[name]["machine"] not in machines:
+            # Bytes are the same on every machine.
+            if results[name]["rows"] and results[name]["machine"] not in machines:
                 machines.append(results[name]["machine"])
     text = INTRODUCTION + "\n".join(lines) + "\n\nMeasured on: " + "; ".join(machines) + ".\n"
     if "sharing" in results:
         text += SHARING
         for shared in results["sharing"]["sharing"]:
             text += f"| {' | '.join(sharing_cells(shared))} |\n"
+        for title, key, name in (
+            (EVERY_UPDATE, "every_update", "closure"),
+            (REAL_UPDATES, "real_updates", "layers"),
+        ):
+            text += title
+            for found in results["sharing"].get(key, ()):
+                text += f"| {found[name]} | {' | '.join(mean_cells(found['means']))} |\n"
     table.write_text(text)
 
 
@@ -132,4 +165,14 @@ def sharing_cells(shared: dict[str, Any]) -> list[str]:
         shared["change"],
         part(shared["total"] - shared["new"]),
         *map(part, shared["stay"].values()),
+    ]
+
+
+def mean_cells(means: dict[str, float]) -> list[str]:
+    """Return what stands in the tables of bytes that are sent: the least, and the others by it."""
+    least = means["least"]
+    others = [count for name, count in means.items() if name != "least"]
+    return [
+        f"{least / 1e6:,.1f} MB",
+        *(f"{count / 1e6:,.1f} MB ({count / least:.2f} ×)" for count in others),
     ]

@@ -35,10 +35,12 @@ COMMANDS: Final = {
     "single_layer": "builders.derivations.single_layer",
     "store_layers": "builders.derivations.store_layers",
     "stream_script": "builders.derivations.stream_script",
+    "update_layers_program": "builders.derivations.update_layers_program",
     # What people run.
     "layers": "builders.programs.list_layers",
     "nix_prefetch_docker": "builders.programs.nix_prefetch_docker",
     "stream": "builders.programs.stream",
+    "update_layers": "builders.programs.update_layers",
 }
 """The module of each command. It is imported when it runs: a stream starts without the rest."""
 

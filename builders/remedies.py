@@ -6,3 +6,6 @@ CHECK_STORE: Final = (
     "check the store with 'nix-store --verify --check-contents --repair', or build the image again"
 )
 """About a file of the store that is missing or not what it was when the image was planned."""
+
+WRITE_LOCK: Final = "write it anew with updateLayers of the image, or take the one of before"
+"""About a layering lock that can't be read."""

@@ -8,7 +8,8 @@ graph of the closure, each other one what the one before it gave:
 - parts: some of `main`, `common` and `rest` by name.
 
 In the end all graphs that are left are the layers, in order. Source: nixpkgs,
-flatten-references-graph, whose names, arguments and orders these are.
+flatten-references-graph, whose names, arguments and orders these are, but for the steps that go by
+what changes together.
 """
 
 import json
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from builders.closure.changes import Changes, find_changes
+from builders.closure.co_change import by_change, layers_of
 from builders.closure.graph import Graph, StorePath, induced
 from builders.closure.popularity import by_popularity
 from builders.console.errors import UserError, die, warn
@@ -43,7 +46,7 @@ def run_pipeline(
     Empty layers are left out. Raises `UserError`, with `what` for its subject and the number of the
     step, where the pipeline is not one, or where a step gets what it can't work on.
     """
-    run = _pipe(steps, what, known=frozenset(graph))
+    run = _pipe(steps, what, known=_Closure(graph, exclude))
     kept = induced(graph, [path for path in graph if path not in exclude])
     ordered = dict(sorted(kept.items(), key=lambda item: item[1].nar_size))
     return [tuple(layer) for layer in _layers(run(ordered)) if layer]
@@ -69,6 +72,19 @@ def read_pipeline(path: str, *, what: str) -> Any:
 def _popularity_contest(where: str, value: Value) -> Value:
     graph = _graph(where, value)
     return [induced(graph, [path]) for path in by_popularity(graph)]
+
+
+def _co_change(count: int, changes: Callable[[], Changes], where: str, value: Value) -> Value:
+    graph = _graph(where, value)
+    found = changes()
+    indices = [index for index, path in enumerate(found.order) if path in graph]
+    layers = layers_of(found, indices, count)
+    return [induced(graph, layer) for layer in layers]
+
+
+def _order_by_change(changes: Callable[[], Changes], where: str, value: Value) -> Value:
+    layers = _graphs(where, value)
+    return [layers[number] for number in by_change(changes(), layers)]
 
 
 def _split_every(count: int, where: str, value: Value) -> Value:
@@ -105,16 +121,10 @@ def _split_paths(at: "_Points", where: str, value: Value) -> Value:
 
 
 def _limit_layers(count: int, where: str, value: Value) -> Value:
-    layers = _list(where, value)
-    for layer in layers:
-        if not isinstance(layer, Mapping):
-            die(
-                f"{where}: needs a list of layers, and not of {_describe(layer)}",
-                hint='put ["flatten"] before it',
-            )
+    layers = _graphs(where, value)
     rest: dict[str, StorePath] = {}
     for layer in layers[count - 1 :]:
-        rest.update(_graph(where, layer))
+        rest.update(layer)
     return [*layers[: count - 1], *([rest] if rest else [])]
 
 
@@ -158,7 +168,25 @@ class _Points:
     children_of: frozenset[str]
 
 
-def _pipe(steps: object, where: str, *, known: Collection[str]) -> Step:
+class _Closure:
+    """The closure that a pipeline divides, with what it leaves out of the image."""
+
+    def __init__(self, graph: Graph, exclude: Collection[str]) -> None:
+        self._graph = graph
+        self._exclude = exclude
+        self._changes: Changes | None = None
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._graph
+
+    def changes(self) -> Changes:
+        """Return what changes the paths of the image: in each step the same."""
+        if self._changes is None:
+            self._changes = find_changes(self._graph, exclude=self._exclude)
+        return self._changes
+
+
+def _pipe(steps: object, where: str, *, known: _Closure) -> Step:
     """Return the steps as one. `where` leads to them; `known` are all paths of the closure."""
     if not isinstance(steps, list):
         die(
@@ -171,7 +199,7 @@ def _pipe(steps: object, where: str, *, known: Collection[str]) -> Step:
     return partial(_run_all, read, where)
 
 
-def _step(step: object, where: str, *, known: Collection[str]) -> Step:
+def _step(step: object, where: str, *, known: _Closure) -> Step:
     """Return the step that the list `[name, argument…]` stands for."""
     if not isinstance(step, list) or not step or not isinstance(step[0], str):
         die(
@@ -189,16 +217,18 @@ def _step(step: object, where: str, *, known: Collection[str]) -> Step:
             hint="write it as " + json.dumps([name, *(about for about, _ in readers)]),
         )
     arguments = [read(value, where, known) for (_, read), value in zip(readers, given, strict=True)]
+    if name in _BY_CHANGE:
+        arguments.append(known.changes)
     return partial(function, *arguments, where)
 
 
-def _read_count(value: object, where: str, _: Collection[str]) -> int:
+def _read_count(value: object, where: str, _: _Closure) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         die(f"{where}: {_describe(value)} is no number of layers or paths", hint="give 1 or more")
     return value
 
 
-def _read_paths(value: object, where: str, known: Collection[str]) -> frozenset[str]:
+def _read_paths(value: object, where: str, known: _Closure) -> frozenset[str]:
     paths = value if isinstance(value, list) else [value]
     for path in paths:
         if not isinstance(path, str):
@@ -208,7 +238,7 @@ def _read_paths(value: object, where: str, known: Collection[str]) -> frozenset[
     return frozenset(paths)
 
 
-def _read_points(value: object, where: str, known: Collection[str]) -> _Points:
+def _read_points(value: object, where: str, known: _Closure) -> _Points:
     points = value if isinstance(value, list) else [value]
     children = [point for point in points if isinstance(point, dict)]
     for point in children:
@@ -222,30 +252,32 @@ def _read_points(value: object, where: str, known: Collection[str]) -> _Points:
     return _Points(_read_paths(paths, where, known), frozenset().union(*parents))
 
 
-def _read_part(value: object, where: str, _: Collection[str]) -> str:
+def _read_part(value: object, where: str, _: _Closure) -> str:
     if value not in _PARTS:
         die(f"{where}: there is no part {value!r}", hint=f"parts are {', '.join(_PARTS)}")
     return str(value)
 
 
-def _read_parts(value: object, where: str, known: Collection[str]) -> tuple[str, ...]:
+def _read_parts(value: object, where: str, known: _Closure) -> tuple[str, ...]:
     names = value if isinstance(value, list) else [value]
     return tuple(_read_part(name, where, known) for name in names)
 
 
-def _read_step(value: object, where: str, known: Collection[str]) -> Step:
+def _read_step(value: object, where: str, known: _Closure) -> Step:
     return _step(value, f"{where}, its step", known=known)
 
 
-def _read_steps(value: object, where: str, known: Collection[str]) -> Step:
+def _read_steps(value: object, where: str, known: _Closure) -> Step:
     return _pipe(value, where, known=known)
 
 
-_Reader = Callable[[Any, str, Collection[str]], Any]
+_Reader = Callable[[Any, str, _Closure], Any]
 _STEPS: Final[dict[str, tuple[Callable[..., Value], tuple[tuple[str, _Reader], ...]]]] = {
+    "co_change": (_co_change, (("N", _read_count),)),
     "flatten": (_flatten, ()),
     "limit_layers": (_limit_layers, (("N", _read_count),)),
     "map": (_map, (("STEP", _read_step),)),
+    "order_by_change": (_order_by_change, ()),
     "over": (_over, (("PART", _read_part), ("STEP", _read_step))),
     "pipe": (lambda steps, _, value: steps(value), (("STEPS", _read_steps),)),
     "popularity_contest": (_popularity_contest, ()),
@@ -258,6 +290,9 @@ _STEPS: Final[dict[str, tuple[Callable[..., Value], tuple[tuple[str, _Reader], .
     "subcomponent_out": (partial(_subcomponent, users=False), (("PATHS", _read_paths),)),
 }
 """Steps by name: what they do, and their arguments, each with a name for messages."""
+
+_BY_CHANGE: Final = frozenset({"co_change", "order_by_change"})
+"""Steps that are told what changes the paths, too: the whole closure says so."""
 
 
 # Values.
@@ -292,6 +327,18 @@ def _list(where: str, value: Value) -> Sequence[Value]:
             hint='make one with ["flatten"] or ["popularity_contest"] before it',
         )
     return value
+
+
+def _graphs(where: str, value: Value) -> Sequence[Graph]:
+    layers: list[Graph] = []
+    for layer in _list(where, value):
+        if not isinstance(layer, Mapping):
+            die(
+                f"{where}: needs a list of layers, and not of {_describe(layer)}",
+                hint='put ["flatten"] before it',
+            )
+        layers.append(layer)
+    return layers
 
 
 def _parts(where: str, value: Value) -> Parts:

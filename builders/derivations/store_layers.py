@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from builders.closure.graph import Graph, induced, read_graph
+from builders.closure.layering_lock import read_lock
 from builders.closure.pipeline import read_pipeline, run_pipeline
 from builders.console.errors import die, warn
 from builders.derivations import arguments
@@ -16,13 +17,15 @@ from builders.derivations.layer_directory import read_tar_layer
 from builders.derivations.planned import PlannedBase, PlannedLayers, PlannedStore
 from builders.image.dates import NOW, parse_time
 from builders.image.layer_kinds import StoreLayer
-from builders.image.layering import assign_layers, hash_layers, join_last
+from builders.image.layering import CoChange, assign_layers, hash_layers, join_last
 from builders.image.plan import MOST_LAYERS
-from builders.remedies import CHECK_STORE
+from builders.remedies import CHECK_STORE, WRITE_LOCK
 from builders.rootfs.over_base import check_store
 from builders.rootfs.tree_names import read_names
 
+_LOCK: Final = "layeringLock"
 _PIPELINE: Final = "layeringPipeline"
+_VOLATILE: Final = "volatile"
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,9 @@ class Arguments:
     `base_names` and `base_store` are those of base_names, and `from_image` is the base image;
     `layering_pipeline` is a list of steps or the name of a JSON file that holds one;
     `customisation_layer` is the output of the derivation of that name; `date` the program of
-    coreutils; `closure` the graph that exportReferencesGraph gives of the paths in `exclude`, which
-    make no layer.
+    coreutils; `volatile`, `min_layer_size` and `layering_lock`, the name of a file, are for the
+    layering "co-change"; `closure` the graph that exportReferencesGraph gives of the paths in
+    `exclude`, which make no layer.
     """
 
     base: str | None
@@ -54,6 +58,9 @@ class Arguments:
     base_names: str | None
     base_store: str | None
     from_image: str | None
+    volatile: Sequence[str] = ()
+    min_layer_size: int = 0
+    layering_lock: str | None = None
     closure: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -116,7 +123,12 @@ def layer_paths(
         # The limit is for what is added: what the base image has takes no part.
         added = induced(graph, [path for path in graph if path not in held])
         return assign_layers(
-            added, exclude=exclude, limit=limit, layering=given.layering, jobs=jobs
+            added,
+            exclude=exclude,
+            limit=limit,
+            layering=given.layering,
+            jobs=jobs,
+            co_change=co_change_options(given, graph),
         )
     steps = read_pipeline(pipeline, what=_PIPELINE) if isinstance(pipeline, str) else pipeline
     layers = run_pipeline(steps, graph, what=_PIPELINE, exclude=exclude)
@@ -132,6 +144,23 @@ def layer_paths(
             )
         )
     return join_last(layers, limit)
+
+
+def co_change_options(given: Arguments, graph: Graph) -> CoChange:
+    """Return what the layering "co-change" goes by; raises `UserError` where it is wrong."""
+    for path in given.volatile:
+        if path not in graph:
+            die(
+                f"{_VOLATILE} names {path}, which is not in the closure of the image",
+                hint="name what is in the image, or leave it out",
+            )
+    lock = given.layering_lock
+    return CoChange(
+        volatile=frozenset(given.volatile),
+        min_layer_size=given.min_layer_size,
+        lock=read_lock(lock, what=_LOCK, hint=WRITE_LOCK) if lock else None,
+        lock_name=_LOCK,
+    )
 
 
 def print_layers(layers: Sequence[StoreLayer], graph: Graph, *, held: Collection[str]) -> None:

@@ -40,6 +40,9 @@ arguments.strict "streamLayeredImage" (
     maxLayers ? 100,
     layering ? null,
     layeringPipeline ? null,
+    volatile ? [ ],
+    minLayerSize ? null,
+    layeringLock ? null,
     extraCommands ? "",
     fakeRootCommands ? "",
     enableFakechroot ? false,
@@ -128,6 +131,11 @@ arguments.strict "streamLayeredImage" (
     checkedCreated = values.date (at "created") created;
     checkedMtime = values.date (at "mtime") mtime;
 
+    coChange = layerings.coChange where layering { inherit volatile minLayerSize layeringLock; };
+    layerGraph = lib.optionalAttrs includeStorePaths {
+      exportReferencesGraph.closure = roots;
+    };
+
     layers = build.derivation (
       {
         name = "${baseName}-layers.json";
@@ -151,11 +159,32 @@ arguments.strict "streamLayeredImage" (
           base_names = baseNames.names;
           base_store = baseNames.store;
           from_image = if image == null then null else image.path;
-        };
+        }
+        // coChange;
       }
-      // lib.optionalAttrs includeStorePaths {
-        exportReferencesGraph.closure = roots;
+      // layerGraph
+    );
+
+    # Writes the layering lock.
+    updateLayers = build.derivation (
+      {
+        name = "${baseName}-update-layers";
+        builder = "update_layers_program";
+        arguments = {
+          inherit where;
+          base = if base == null then null else "${base}";
+          base_store = baseNames.store;
+          exclude = map toString roots;
+          file = "${baseName}.layers.json";
+          library = build.library;
+          max_layers = maxLayers;
+          python = build.interpreter;
+          shell = runtimeShell;
+        }
+        // coChange;
+        meta.mainProgram = "update-layers";
       }
+      // layerGraph
     );
 
     conf = imagePlan.plan {
@@ -219,7 +248,12 @@ arguments.strict "streamLayeredImage" (
       inherit given;
     };
     passthru = passthru // {
-      inherit conf customisationLayer layers;
+      inherit
+        conf
+        customisationLayer
+        layers
+        updateLayers
+        ;
       inherit (conf) graph imageTag;
       inherit (outputs)
         blobs

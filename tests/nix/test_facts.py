@@ -124,6 +124,7 @@ EVERY_BUILDER = """
     (dockerTools.buildImageIndex { name = "index"; images = [ base ]; })
     (buildLayeredImage (image // { contents = [ hello ]; }))
     (streamLayeredImage (image // { contents = [ hello ]; }))
+    (streamLayeredImage image).updateLayers
     (dockerTools.exportImage { fromImage = base; })
     (dockerTools.mergeImages [ base ])
     (dockerTools.pullImage {

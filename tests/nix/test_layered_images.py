@@ -254,7 +254,7 @@ def test_the_contests_differ_where_roots_that_are_no_part_of_the_image_count():
     assert before != since
 
 
-@pytest.mark.parametrize("layering", ["popularity", "popularity-pipeline", "size"])
+@pytest.mark.parametrize("layering", ["popularity", "popularity-pipeline", "size", "co-change"])
 def test_layers_over_the_limit_are_those_that_the_command_prints(layering, tmp_path):
     """On a base image of many layers, of which each takes one."""
     (tmp_path / "base.tar").write_bytes(tar(plain_members([layer(f"{n}") for n in range(9)])))
@@ -653,7 +653,7 @@ def test_nothing_but_the_image_goes_to_stdout():
         ('config = "x";', "config must be an attribute set"),
         (
             'layering = "weight";',
-            "layering must be one of: [popularity popularity-pipeline size], not",
+            "layering must be one of: [popularity popularity-pipeline size co-change], not",
         ),
         (
             "layeringPipeline = 4;",

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -124,6 +125,20 @@ def test_steps_inside_of_steps():
     assert run([*steps, ["flatten"], ["limit_layers", 2]]) == ["A", "DEBCRS"]
 
 
+def test_steps_by_what_changes_together():
+    graph = graph_of({"A": "BC", "B": "DE", "R": "B", "S": "C"}, sizes="ARSBCDE")
+    # As large as it takes for layers of their own.
+    graph = {path: replace(node, nar_size=node.nar_size + 9 << 24) for path, node in graph.items()}
+    assert run([["co_change", 7]], graph) == ["D", "E", "B", "C", "A", "R", "S"]
+    assert run([["co_change", 3]], graph) == ["BCDE", "AR", "S"]
+    # What a part needs of other parts counts.
+    steps = [["subcomponent_out", ["B"]], ["over", "rest", ["co_change", 4]]]
+    assert run(steps, graph) == ["BDE", "C", "A", "R", "S"]
+    single = [["split_every", 1], ["order_by_change"]]
+    assert run(single, graph) == ["C", "D", "E", "B", "S", "R", "A"]
+    assert run([["split_every", 2], ["order_by_change"]], graph) == ["E", "CD", "SB", "AR"]
+
+
 def test_a_part_that_is_not_there_needs_no_step():
     assert run([["split_paths", ["D"]], ["over", "common", ["popularity_contest"]]]) == [
         "D",
@@ -173,7 +188,7 @@ def test_splits_of_any_graph_are_what_their_definition_says(seed):
         ("popularity", 'layeringPipeline: is "popularity", not a list of steps; write it like'),
         (
             [["contest"]],
-            "layeringPipeline, step 1: there is no step 'contest'; known are flatten, ",
+            "layeringPipeline, step 1: there is no step 'contest'; known are co_change, ",
         ),
         ([["reverse"], []], "step 2: is a list, not a list that begins with a step's name"),
         (
@@ -184,6 +199,9 @@ def test_splits_of_any_graph_are_what_their_definition_says(seed):
         ([["split_every", True]], "true is no number"),
         ([["limit_layers", 2]], r"\(limit_layers\): works on a list, and gets a graph; make one"),
         ([["split_paths", "A"], ["limit_layers", 2]], r"gets parts \(main, common, rest\)"),
+        ([["co_change", 0]], "0 is no number of layers or paths"),
+        ([["order_by_change", 1]], r'has 1 arguments instead of 0; .*\["order_by_change"\]'),
+        ([["order_by_change"]], r"\(order_by_change\): works on a list, and gets a graph"),
         ([["flatten"], ["popularity_contest"]], "works on a graph, and gets a list; .*map"),
         ([["over", "rest", ["reverse"]]], r"step 1 \(over\): works on parts, and gets a graph"),
         ([["split_paths", "A"], ["over", "others", ["flatten"]]], "there is no part 'others'"),

@@ -14,7 +14,16 @@ from tests.unit.closure.test_pipeline import TREE, letters
 def assign(tmp_path):
     """Assigns the paths of a graph to layers, on a base image of so many layers."""
 
-    def assign(graph, *, max_layers, base_layers=0, layering="popularity", pipeline=None, held=()):
+    def assign(
+        graph,
+        *,
+        max_layers,
+        base_layers=0,
+        layering="popularity",
+        pipeline=None,
+        held=(),
+        **more,
+    ):
         base = None
         if base_layers:
             base = str(tmp_path / "base.json")
@@ -37,6 +46,7 @@ def assign(tmp_path):
             customisation_layer="/layer",
             exclude=[],
             date="date",
+            **more,
         )
         return layer_paths(given, graph, held=held, jobs=1)
 
@@ -116,3 +126,33 @@ def test_a_pipeline_may_name_what_the_base_image_has(assign, capsys):
     layers = assign(TREE, max_layers=100, base_layers=1, held=[held], pipeline=steps)
     assert sorted(path for layer in layers for path in layer) == sorted(others)
     assert capsys.readouterr().err == ""
+
+
+def test_what_changes_with_every_build_is_in_the_image(assign):
+    graph = chain("/nix/store/1-a", "/nix/store/2-b")
+    layers = assign(graph, max_layers=5, layering="co-change", volatile=["/nix/store/2-b"])
+    assert sorted(path for layer in layers for path in layer) == sorted(graph)
+    message = "volatile names /nix/store/3-c, which is not in the closure of the image; name what"
+    with pytest.raises(UserError, match=message):
+        assign(graph, max_layers=5, layering="co-change", volatile=["/nix/store/3-c"])
+
+
+def test_a_lock_keeps_layers_and_is_warned_of_where_it_is_of_another_image(
+    assign, tmp_path, capsys
+):
+    graph = chain("/nix/store/1-a-1", "/nix/store/2-b-1")
+    lock = tmp_path / "lock.json"
+    lock.write_text('{"version": 1, "layers": [["b"], ["a"]]}')
+    options = {"max_layers": 5, "layering": "co-change", "layering_lock": str(lock)}
+    assert assign(graph, **options) == [("/nix/store/2-b-1",), ("/nix/store/1-a-1",)]
+    assert capsys.readouterr().err == ""
+    lock.write_text('{"version": 1, "layers": [["c"], ["d"]]}')
+    assert assign(graph, **options) == assign(graph, max_layers=5, layering="co-change")
+    warning = "warning: layeringLock: the closure has 0 of the 2 names in it; see whether it is of"
+    assert warning in capsys.readouterr().err
+    lock.write_text('{"version": 1, "layers": [["c"], ["c"]]}')
+    with pytest.raises(UserError, match=r"layeringLock: .*lock\.json has c twice; leave it in one"):
+        assign(graph, **options)
+    lock.write_text('{"version": 1')
+    with pytest.raises(UserError, match=r"can't be read as JSON: .*; write it anew with updateLay"):
+        assign(graph, **options)

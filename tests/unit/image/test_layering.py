@@ -10,7 +10,13 @@ import sys
 import pytest
 
 from builders.closure.graph import StorePath, read_graph
-from builders.image.layering import POPULARITY, POPULARITY_PIPELINE, SIZE, assign_layers
+from builders.image.layering import (
+    CO_CHANGE,
+    POPULARITY,
+    POPULARITY_PIPELINE,
+    SIZE,
+    assign_layers,
+)
 
 ROOT = pathlib.Path(__file__).parents[3]
 CASES = json.loads((ROOT / "tests/golden/generations.json").read_text())["cases"]
@@ -40,7 +46,7 @@ def test_size_cohorts_of_nixpkgs(case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["seed"])
 def test_all_generations_hold_the_same_paths_and_the_limit(case):
     kept = {node["path"] for node in case["graph"]} - set(case["exclude"])
-    for layering in (POPULARITY, POPULARITY_PIPELINE, SIZE):
+    for layering in (POPULARITY, POPULARITY_PIPELINE, SIZE, CO_CHANGE):
         made = layers(case, layering)
         assert len(made) <= case["limit"]
         assert sorted(path for layer in made for path in layer) == sorted(kept)
@@ -79,6 +85,30 @@ def test_the_command_prints_the_layers(tmp_path):
         done = command(graph, "--layering", layering, *limit, *excluded)
         assert json.loads(done.stdout) == case[key]
         assert done.stderr == ""
+
+
+def test_the_command_goes_by_a_lock_and_by_what_changes(tmp_path):
+    size = 30 << 20
+    paths = [f"/nix/store/{name * 32}-{name}-1" for name in ("app", "lib", "data")]
+    nodes = [{"path": path, "references": [], "narSize": size} for path in paths]
+    graph, lock = tmp_path / "graph.json", tmp_path / "lock.json"
+    graph.write_text(json.dumps(nodes))
+    lock.write_text('{"version": 1, "layers": [["data", "app"], ["lib"]]}')
+    limit = ("--layering", CO_CHANGE, "--store-layers", "3")
+    app, lib, data = paths
+    done = command(graph, *limit, "--lock", lock)
+    assert json.loads(done.stdout) == [[app, data], [lib]]
+    done = command(graph, *limit, "--volatile", data)
+    assert json.loads(done.stdout) == [[app], [lib], [data]]
+    done = command(graph, "--layering", CO_CHANGE, "--store-layers", "2", "--volatile", data)
+    assert json.loads(done.stdout) == [[app, lib], [data]]
+    done = command(graph, "--layering", SIZE, "--store-layers", "3", "--lock", lock)
+    assert done.returncode == 2
+    assert "--lock, --volatile and --min-layer-size are for --layering co-change" in done.stderr
+    done = command(graph, *limit, "--volatile", "/nix/store/x")
+    assert f"--volatile /nix/store/x is not in {graph}" in done.stderr
+    done = command(graph, *limit, "--min-layer-size", "-1")
+    assert "--min-layer-size must be 0 or more" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["full", "gone", "closed"])
