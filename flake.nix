@@ -42,10 +42,7 @@
     {
       overlays.default = import ./nix/overlay.nix;
 
-      lib = import ./nix/flake-lib.nix {
-        inherit nixpkgs;
-        overlay = self.overlays.default;
-      };
+      lib = import ./nix/flake-lib.nix self;
 
       legacyPackages = forAllSystems (pkgs: {
         dockerTools = toolsOf pkgs;

@@ -1,6 +1,7 @@
-# What the flake offers beside packages: functions over systems.
-{ nixpkgs, overlay }:
+# What the flake `self` offers beside packages: functions over systems.
+self:
 let
+  inherit (self.inputs) nixpkgs;
   inherit (nixpkgs) lib;
 in
 {
@@ -16,7 +17,7 @@ in
         "aarch64-linux"
       ],
       system ? lib.head systems,
-      packagesFor ? system: nixpkgs.legacyPackages.${system}.extend overlay,
+      packagesFor ? system: nixpkgs.legacyPackages.${system}.extend self.overlays.default,
       ...
     }@args:
     (packagesFor system).dockerTools.buildImageIndex (

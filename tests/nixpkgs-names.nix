@@ -82,6 +82,7 @@
     "generators.toPretty"
     "getExe"
     "getLib"
+    "getVersion"
     "groupBy"
     "hasInfix"
     "hasPrefix"

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tarfile
 
 import pytest
 
@@ -106,6 +107,32 @@ def test_legacy_packages_are_the_tools(checkout):
         *STAND_IN,
     ).stdout
     assert re.fullmatch(r"/nix/store/.*-hello\.tar\.gz\.drv", path)
+
+
+def test_the_flake_makes_an_index_of_one_function_over_systems(checkout):
+    """The packages of another system can't be built here: they stay what evaluation says."""
+    index = """lib: {
+      native = lib.buildImageIndex {
+        name = "app";
+        systems = [ "x86_64-linux" ];
+        image = pkgs: pkgs.dockerTools.buildImage { name = "app"; };
+      };
+      both = map (image: image.ociImage.platform.architecture) (lib.buildImageIndex {
+        name = "app";
+        image = pkgs: pkgs.dockerTools.streamLayeredImage {
+          name = "app";
+          contents = [ pkgs.hello ];
+        };
+      }).images;
+    }"""
+    command = ["nix", "eval", "--json", f"path:{checkout}#lib", *STAND_IN, "--apply"]
+    both = json.loads(nix(*command, f"lib: (({index}) lib).both").stdout)
+    assert both == ["amd64", "arm64"]
+    path = json.loads(nix(*command, f"lib: (({index}) lib).native.drvPath").stdout)
+    built = nix("nix-build", "--no-out-link", path).stdout.strip()
+    with tarfile.open(built) as archive:
+        names = archive.getnames()
+    assert "index.json" in names
 
 
 def test_the_template_is_an_image(checkout, tmp_path):
