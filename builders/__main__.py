@@ -25,7 +25,9 @@ COMMANDS: Final = {
     "customisation_layer": "builders.derivations.customisation_layer",
     "export_image": "builders.derivations.export_image",
     "image_file": "builders.derivations.image_file",
+    "image_gates": "builders.derivations.image_gates",
     "image_plan": "builders.derivations.image_plan",
+    "image_report": "builders.derivations.image_report",
     "layer_metadata": "builders.derivations.layer_metadata",
     "merge_images": "builders.derivations.merge_images",
     "oci_layout": "builders.derivations.oci_layout",
@@ -38,6 +40,7 @@ COMMANDS: Final = {
     "update_layers_program": "builders.derivations.update_layers_program",
     # What people run.
     "layers": "builders.programs.list_layers",
+    "longshore": "builders.programs.longshore",
     "nix_prefetch_docker": "builders.programs.nix_prefetch_docker",
     "stream": "builders.programs.stream",
     "update_layers": "builders.programs.update_layers",

@@ -26,6 +26,7 @@ from builders.formats.image_archive import (
     open_archive,
 )
 from builders.formats.json_values import JsonValue
+from builders.formats.layout_directory import LayoutDirectory
 from builders.formats.named_images import FIRST, Choice, NamedImage
 from builders.formats.oci_layout import choose_oci, is_for_several_platforms, oci_images
 from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer, StoredBytes
@@ -127,6 +128,18 @@ def read_images(
                 hint="save fewer images into one archive",
             )
         return tuple(_read_image(archive, image) for image in images)
+
+
+def read_layout(
+    path: str, *, what: str, choice: Choice = FIRST, architecture: str | None = None
+) -> BaseImage:
+    """Return the image in the OCI layout that is the directory `path`, its layers hashed.
+
+    As `read_base_image`, but that `offset` says nothing: each layer is a file by itself, which
+    `builders.formats.layout_directory.blob_file` finds.
+    """
+    archive = LayoutDirectory(path, what=what)
+    return _read_image(archive, choose_oci(archive, choice, architecture=architecture))
 
 
 def _read_image(archive: ImageArchive, image: NamedImage) -> BaseImage:

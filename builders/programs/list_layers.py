@@ -13,13 +13,12 @@ gives way to larger ones.
 import argparse
 import json
 import os
-from collections.abc import Mapping
-from typing import Any
 
-from builders.closure.graph import Graph, read_graph, referrers_first
+from builders.closure.graph import Graph
 from builders.closure.layering_lock import read_lock
 from builders.console.errors import UserError, die, writing
-from builders.formats.json_values import JsonValue, parse_json
+from builders.formats.closure_graphs import read_closure_graph
+from builders.formats.json_values import parse_json
 from builders.image.layering import CO_CHANGE, LAYERINGS, CoChange, assign_layers
 
 LOCK_HINT = "write it anew with update_layers, or take the one of before"
@@ -93,35 +92,4 @@ def load_graph(path: str) -> Graph:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"can't read the graph {path}: {reason}", hint=_HINT) from None
-    value = JsonValue(document, path, hint=_HINT)
-    nodes = (value["paths"] if isinstance(document, dict) else value).elements()
-    graph = read_graph(complete([read_node(node) for node in nodes], path))
-    try:
-        referrers_first(graph)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}", hint=_HINT) from None
-    return graph
-
-
-def read_node(node: JsonValue) -> dict[str, Any]:
-    """Return a checked node of the graph."""
-    return {
-        "path": node["path"].string(),
-        "references": node["references"].strings(),
-        "narSize": node["narSize"].natural(),
-        "narHash": node["narHash"].string_or_none() or "",
-    }
-
-
-def complete(nodes: list[dict[str, Any]], what: str) -> list[Mapping[str, Any]]:
-    """Return `nodes`; raises `UserError` where one is missing, or there twice."""
-    paths: set[str] = set()
-    for node in nodes:
-        if node["path"] in paths:
-            die(f"{what}: {node['path']} is there twice", hint=_HINT)
-        paths.add(node["path"])
-    for node in nodes:
-        for reference in node["references"]:
-            if reference not in paths:
-                die(f"{what}: {node['path']} refers to {reference}, which is missing", hint=_HINT)
-    return [*nodes]
+    return read_closure_graph(document, what=path).graph

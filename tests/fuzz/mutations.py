@@ -323,6 +323,40 @@ def graph(chance):
     return damage_json(value, chance)
 
 
+def plan(chance):
+    """An image plan of each kind of layer, damaged."""
+    paths = [f"/nix/store/{number:032}-p{number}-1" for number in range(5)]
+    owner = {"uid": 0, "gid": 0, "uname": "root", "gname": "root"}
+    known = {"diff_id": f"sha256:{64 * '1'}", "size": 5000}
+    stored = {"digest": f"sha256:{64 * '2'}", "media_type": None, "size": 7}
+    place = {"archive": "/b.tar", "compression": "none", "offset": 512, "name": "l", "mode": 420}
+    closure = {"paths": paths[3:], "parents": [], "present": ["x"], "offset": 512, "mtime": 1}
+    value = {
+        "version": 2,
+        "name": "app",
+        "tag": chance.choice(["1", None]),
+        "platform": {"os": "linux", "architecture": "amd64", "variant": None},
+        "created": "1970-01-01T00:00:01Z",
+        "mtime": 1,
+        "config": {"Env": ["A=1", "B"], "Cmd": [paths[0]], "Labels": {"x": "y"}, "User": None},
+        "layers": [
+            {"kind": "base", **place, **owner, **known, "mtime": 1, "stored": stored, "entry": {}},
+            {
+                "kind": "store-paths",
+                "paths": paths[:3],
+                "mtime": 1,
+                **owner,
+                **known,
+                "store_dir": "/nix/store",
+            },
+            {"kind": "tar", "path": "/layer.tar", **known},
+            {"kind": "tar-with-closure", "path": "/layer.tar", **known, "closure": closure},
+        ],
+        "graph": None,
+    }
+    return damage_json(value, chance) if chance.random() < 0.9 else json.dumps(value).encode()
+
+
 def stream(chance):
     """Something compressed, damaged."""
     data = layer(chance) * chance.choice([1, 1, 30])

@@ -11,9 +11,15 @@ import shutil
 import subprocess
 import tarfile
 
+from builders.accounts.account import account_of
+from builders.accounts.comparison import compare_accounts
+from builders.accounts.documents import account_document, comparison_document
+from builders.accounts.opening import open_image
+from builders.accounts.text import image_lines
 from builders.closure.popularity import limit_layers
 from builders.compression.streams import CHUNK, open_decompressed
 from builders.console.errors import UserError
+from builders.console.tables import display_width
 from builders.formats.container_config import INHERITABLE, read_container_config
 from builders.formats.image_index import choose_platform, describe_platforms, read_index
 from builders.formats.image_reader import read_base_image, read_images
@@ -24,6 +30,7 @@ from builders.image.layering import LAYERINGS, assign_layers
 from builders.image.plan import Plan, plan_from_json
 from builders.image.platform import Platform
 from builders.programs.list_layers import load_graph
+from builders.report.page import page
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
 from builders.rootfs.merge_layers import merge_layers
@@ -96,6 +103,7 @@ def read_image(path, directory):
         ),
         layers=image.layers,
     )
+    _explain(path)
     with open(streamed, "wb") as file:
         stream_image(plan_from_json(plan.to_json()), file.fileno())
     _check_archive(streamed)
@@ -172,6 +180,27 @@ def read_graph(path, directory):
         assert sorted(path for layer in layers for path in layer) == sorted(graph)
         json.dumps(layers)
     assert limit_layers(list(graph), 1) == ([tuple(graph)] if graph else [])
+    _explain(path)
+
+
+def read_plan(path, directory):
+    """An image plan, without the layers that it is of."""
+    _explain(path)
+
+
+def _explain(path):
+    """Say of an image all that can be said, in every way."""
+    account = account_of(open_image(path))
+    own = sum(one.own for one in account.paths.values())
+    if account.layers:
+        own = sum(layer.own + layer.other for layer in account.layers)
+    assert own == account.size
+    json.dumps(account_document(account, list(account.paths)[:9]))
+    assert all(display_width(line) <= 40 for line in image_lines(account, width=40))
+    page(account).encode()
+    same = compare_accounts(account, account, same_content=lambda old, new: None)
+    assert (same.causes.causes, same.layers, same.config) == ((), (), ())
+    json.dumps(comparison_document(same))
 
 
 def read_stream(path, directory):
@@ -188,6 +217,7 @@ KINDS = {
     "image": (mutations.image, read_image),
     "answer": (mutations.answer, read_answer),
     "graph": (mutations.graph, read_graph),
+    "plan": (mutations.plan, read_plan),
     "stream": (mutations.stream, read_stream),
 }
 """How an input of each kind is made, and what reads it."""

@@ -217,8 +217,11 @@ LEVELS = {
     "formats": 6,
     "rootfs": 6,
     "registry": 6,
-    "derivations": 7,
-    "programs": 7,
+    "accounts": 7,
+    "gates": 8,
+    "report": 8,
+    "derivations": 9,
+    "programs": 9,
 }
 """Rooms import from lower ones. "" are the modules beside the rooms, but for __main__."""
 
@@ -283,6 +286,10 @@ def test_no_imports_lead_back():
 CONTRACT = {
     "main": "what builders.__main__ calls",
     "Arguments": "what a builder takes: the contract with Nix",
+    "DESCRIPTION": "what a subcommand of builders.programs.longshore does, in a sentence",
+    "EXAMPLES": "command lines of a subcommand, and what each does",
+    "configure": "adds the arguments of a subcommand to its parser",
+    "run": "does what a subcommand does",
 }
 """Names that many modules have, since they mean the same in each."""
 

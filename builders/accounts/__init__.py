@@ -1,0 +1,1 @@
+"""Accounts of images: what one consists of, why, and what changed from one to another."""

@@ -1,0 +1,211 @@
+"""What changed from one image to another: packages, layers, bytes to send, configuration."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from builders.accounts.account import Account, LayerAccount, store_name
+from builders.accounts.causes import Causes, SameContent, find_causes
+from builders.accounts.pairing import Pairing, pair
+from builders.closure.package_names import parse_name
+
+_HASH: Final = re.compile(r"[0-9a-df-np-sv-z]{32}(?=-)")
+
+
+@dataclass(frozen=True)
+class PackageChange:
+    """A package with its versions on either side; none where it is not there.
+
+    `old_bytes` and `new_bytes` are the own bytes of its paths, and `paths` those of the new image
+    that the old one lacks.
+    """
+
+    package: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    old_bytes: int
+    new_bytes: int
+    paths: tuple[str, ...]
+
+    @property
+    def is_only_rebuilt(self) -> bool:
+        """Whether the versions are the same, and so many."""
+        return self.old == self.new
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """A layer of the new image that the old one lacks, and why.
+
+    `changed` are its store paths that the old image lacks, the largest first, and `moved` those
+    that are in another layer there. `way` leads from one of `changed` to a cause: the shortest.
+    """
+
+    layer: LayerAccount
+    changed: tuple[str, ...]
+    moved: tuple[str, ...]
+    way: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Layers that have to be sent, their bytes as tars, and compressed where that is known."""
+
+    layers: int
+    size: int
+    compressed: int | None
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """A field of the configuration: its value on either side, None where it is not there.
+
+    `follows` says that nothing differs but hashes of store paths.
+    """
+
+    field: str
+    old: Any
+    new: Any
+    follows: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed from `old` to `new`.
+
+    `push` is what a registry lacks that has the old image, and an engine that knows layers by their
+    digests; `pull_by_chain` what an engine lacks that knows a layer by all those below it, too.
+    """
+
+    old: Account
+    new: Account
+    pairing: Pairing
+    causes: Causes
+    packages: tuple[PackageChange, ...]
+    layers: tuple[LayerChange, ...]
+    push: Transfer
+    pull_by_chain: Transfer
+    config: tuple[FieldChange, ...]
+
+
+def compare_accounts(old: Account, new: Account, *, same_content: SameContent) -> Comparison:
+    """Return what changed; `same_content` is as in builders.accounts.causes."""
+    pairing = pair(old, new)
+    causes = find_causes(old, new, pairing, same_content=same_content)
+    missing = _missing_layers(old, new)
+    return Comparison(
+        old=old,
+        new=new,
+        pairing=pairing,
+        causes=causes,
+        packages=tuple(_packages(old, new)),
+        layers=tuple(_layer_change(layer, old, new, causes) for layer in missing),
+        push=_transfer(missing),
+        pull_by_chain=_transfer(_above_change(old, new)),
+        config=tuple(_fields(old, new)),
+    )
+
+
+def _packages(old: Account, new: Account) -> Iterator[PackageChange]:
+    sides = [_by_package(account) for account in (old, new)]
+    for package in sorted(sides[0].keys() | sides[1].keys()):
+        left, right = (side.get(package, []) for side in sides)
+        if set(left) != set(right):
+            yield PackageChange(
+                package=package,
+                old=_versions(left),
+                new=_versions(right),
+                old_bytes=sum(old.paths[path].own for path in left),
+                new_bytes=sum(new.paths[path].own for path in right),
+                paths=tuple(path for path in right if path not in old.paths),
+            )
+
+
+def _by_package(account: Account) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path, one in account.paths.items():
+        found.setdefault(one.package, []).append(path)
+    return found
+
+
+def _versions(paths: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(parse_name(store_name(path))[1] for path in paths))
+
+
+def _key(layer: LayerAccount) -> object:
+    """Return what a layer is known by: its digest, or without one its paths."""
+    known = layer.known
+    return known.diff_id or (tuple(sorted(known.paths)), known.kind)
+
+
+def _missing_layers(old: Account, new: Account) -> list[LayerAccount]:
+    seen = {_key(layer) for layer in old.layers}
+    missing = []
+    for layer in new.layers:
+        if _key(layer) not in seen:
+            seen.add(_key(layer))
+            missing.append(layer)
+    return missing
+
+
+def _above_change(old: Account, new: Account) -> Sequence[LayerAccount]:
+    same = 0
+    for left, right in zip(old.layers, new.layers, strict=False):
+        if _key(left) != _key(right):
+            break
+        same += 1
+    return new.layers[same:]
+
+
+def _transfer(layers: Sequence[LayerAccount]) -> Transfer:
+    sizes = [layer.known.blob_size for layer in layers]
+    return Transfer(
+        layers=len(layers),
+        size=sum(layer.size for layer in layers),
+        compressed=None if None in sizes else sum(size or 0 for size in sizes),
+    )
+
+
+def _layer_change(layer: LayerAccount, old: Account, new: Account, causes: Causes) -> LayerChange:
+    paths = sorted(layer.known.paths, key=lambda path: (-new.paths[path].own, path))
+    changed = tuple(path for path in paths if path not in old.paths)
+    ways = [way for path in changed if (way := causes.way(path))]
+    return LayerChange(
+        layer=layer,
+        changed=changed,
+        moved=tuple(path for path in paths if path in old.paths),
+        way=min(ways, key=lambda way: (len(way), way), default=()),
+    )
+
+
+def _fields(old: Account, new: Account) -> Iterator[FieldChange]:
+    sides = [_flat(account) for account in (old, new)]
+    for field in sorted(sides[0].keys() | sides[1].keys()):
+        left, right = (side.get(field) for side in sides)
+        if left != right:
+            yield FieldChange(field, left, right, follows=_blank(left) == _blank(right))
+
+
+def _blank(value: Any) -> str:
+    return _HASH.sub("", json.dumps(value, sort_keys=True))
+
+
+def _flat(account: Account) -> dict[str, Any]:
+    """Return the configuration field by field: variables, labels and ports each by themselves."""
+    found: dict[str, Any] = {}
+    if account.image.platform:
+        found["platform"] = account.image.platform
+    for key, value in account.image.config.items():
+        if value is None:
+            continue
+        if key == "Env" and isinstance(value, list) and all(isinstance(v, str) for v in value):
+            for variable in value:
+                name, _, setting = variable.partition("=")
+                found[f"Env.{name}"] = setting
+        elif isinstance(value, Mapping):
+            found.update({f"{key}.{name}": inner for name, inner in value.items()})
+        else:
+            found[key] = value
+    return found

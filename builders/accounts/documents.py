@@ -1,0 +1,167 @@
+"""Accounts and comparisons of images as JSON; docs/explain.md has the schemas."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from builders.accounts.account import Account, LayerAccount, PathAccount
+from builders.accounts.comparison import Comparison, Transfer
+from builders.accounts.known import Evidence
+
+ACCOUNT_VERSION: Final = 1
+
+
+def account_document(
+    account: Account,
+    paths: Sequence[str] | None = None,
+    *,
+    evidence: Mapping[tuple[str, str], Evidence] | None = None,
+    equal_files: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Return the account as JSON's types: of `paths` alone, each with its way in, or of all."""
+    image = account.image
+    chosen = account.paths if paths is None else paths
+    document: dict[str, Any] = {
+        "version": ACCOUNT_VERSION,
+        "source": image.source,
+        "name": image.name or None,
+        "platform": image.platform,
+        "measure": image.measure,
+        "size": account.size,
+        "compressed": account.compressed,
+        "layers": [_layer(layer) for layer in account.layers],
+        "roots": sorted(image.roots) if image.graph is not None else None,
+        "paths": [
+            _path(account, account.paths[path], evidence=evidence, with_way=paths is not None)
+            for path in chosen
+        ],
+        "versions": {name: list(found) for name, found in account.versions.items()},
+        "unknown": list(image.unknown),
+    }
+    if equal_files is not None:
+        document["equalFiles"] = list(equal_files)
+    return document
+
+
+def _layer(layer: LayerAccount) -> dict[str, Any]:
+    known = layer.known
+    return {
+        "number": layer.number,
+        "kind": known.kind,
+        "diffId": known.diff_id,
+        "size": layer.size,
+        "blob": known.blob,
+        "blobSize": known.blob_size,
+        "own": layer.own,
+        "other": layer.other,
+        "chance": layer.chance,
+        "paths": list(known.paths),
+        "directories": dict(sorted(known.directories.items())),
+    }
+
+
+def _path(
+    account: Account,
+    path: PathAccount,
+    *,
+    evidence: Mapping[tuple[str, str], Evidence] | None,
+    with_way: bool,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "path": path.path,
+        "package": path.package,
+        "version": path.version,
+        "own": path.own,
+        "closure": path.closure if not with_way else account.closure(path.path),
+        "vanishing": path.vanishing,
+        "update": path.update,
+        "layers": list(path.layers),
+        "references": path.references,
+        "referrers": path.referrers,
+    }
+    if with_way:
+        way = account.way(path.path)
+        found["way"] = list(way)
+        if evidence is not None:
+            found["evidence"] = [_evidence(evidence.get(pair)) for pair in pairwise(way)]
+    return found
+
+
+def _evidence(place: Evidence | None) -> dict[str, Any] | None:
+    return {"file": place.file, "offset": place.offset} if place else None
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """Return what changed from one image to another as JSON's types."""
+    return {
+        "version": ACCOUNT_VERSION,
+        "old": _side(comparison.old),
+        "new": _side(comparison.new),
+        "push": _transfer(comparison.push),
+        "pull": {
+            "byDigest": _transfer(comparison.push),
+            "byChain": _transfer(comparison.pull_by_chain),
+        },
+        "causes": [
+            {
+                "package": cause.package,
+                "reason": cause.reason,
+                "old": list(cause.old),
+                "new": list(cause.new),
+            }
+            for cause in comparison.causes.causes
+        ],
+        "perhaps": list(comparison.causes.perhaps),
+        "packages": [
+            {
+                "package": one.package,
+                "old": list(one.old),
+                "new": list(one.new),
+                "oldBytes": one.old_bytes,
+                "newBytes": one.new_bytes,
+                "paths": list(one.paths),
+            }
+            for one in comparison.packages
+        ],
+        "layers": [
+            {
+                "number": change.layer.number,
+                "diffId": change.layer.known.diff_id,
+                "size": change.layer.size,
+                "blob": change.layer.known.blob,
+                "blobSize": change.layer.known.blob_size,
+                "changed": list(change.changed),
+                "moved": list(change.moved),
+                "way": list(change.way),
+            }
+            for change in comparison.layers
+        ],
+        "config": [
+            {"field": one.field, "old": one.old, "new": one.new, "follows": one.follows}
+            for one in comparison.config
+        ],
+        "unknown": list(
+            dict.fromkeys((*comparison.old.image.unknown, *comparison.new.image.unknown))
+        ),
+    }
+
+
+def _side(account: Account) -> dict[str, Any]:
+    return {
+        "source": account.image.source,
+        "name": account.image.name or None,
+        "platform": account.image.platform,
+        "measure": account.image.measure,
+        "size": account.size,
+        "compressed": account.compressed,
+        "layers": len(account.layers),
+        "paths": len(account.paths),
+    }
+
+
+def _transfer(transfer: Transfer) -> dict[str, Any]:
+    return {
+        "layers": transfer.layers,
+        "size": transfer.size,
+        "compressed": transfer.compressed,
+    }

@@ -1,0 +1,91 @@
+"""What somebody names as an image: a plan, its graph, a stream script, an archive or a layout."""
+
+import os
+import shlex
+from typing import Final
+
+from builders.accounts.known import KnownImage
+from builders.accounts.plans import known_graph, known_plan, read_json_file, with_compressed
+from builders.console.errors import die
+
+_STREAM: Final = "stream"
+_SCRIPT_LIMIT: Final = 1 << 16
+
+
+def open_image(
+    path: str,
+    *,
+    graph: str | None = None,
+    blobs: str | None = None,
+    architecture: str | None = None,
+    jobs: int = 1,
+) -> KnownImage:
+    """Return what is known of the image at `path`, which may be a link to it.
+
+    `graph` is the path of its graph, for a plan whose own is elsewhere; `blobs` that of the JSON
+    that describes its compressed layers. Nothing of it is run. Raises `UserError` where it is none
+    of what is known, or damaged.
+    """
+    what = path
+    if os.path.isdir(path):
+        image = _whole_image(path, architecture=architecture, jobs=jobs)
+    else:
+        first = _first_bytes(path)
+        if first.startswith(b"#!"):
+            path = _plan_of_script(path)
+            what = f"the plan {path}"
+            first = b"{"
+        if first.lstrip()[:1] in (b"{", b"["):
+            image = _known_document(path, what=what, graph=graph)
+        else:
+            image = _whole_image(path, architecture=architecture, jobs=jobs)
+    return with_compressed(image, blobs) if blobs else image
+
+
+def _whole_image(path: str, *, architecture: str | None, jobs: int) -> KnownImage:
+    # Not at the top: plans need none of what reads archives, which is most of the start.
+    from builders.accounts.archives import known_archive
+
+    return known_archive(path, what=path, architecture=architecture, jobs=jobs)
+
+
+def _first_bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(512)
+    except FileNotFoundError:
+        die(f"{path} does not exist", hint="check the path, and build the image")
+    except OSError as error:
+        die(f"can't read {path}: {error.strerror}", hint="check the path, and make it readable")
+
+
+def _known_document(path: str, *, what: str, graph: str | None) -> KnownImage:
+    document = read_json_file(path, what=what)
+    if isinstance(document, dict) and "layers" in document:
+        return known_plan(path, document, what=what, graph_path=graph)
+    if isinstance(document, list) or "paths" in document:
+        return known_graph(document, what=what)
+    die(
+        f"{path} is JSON, but neither an image plan nor the graph of a closure",
+        hint="give the plan of an image, or the image itself",
+    )
+
+
+def _plan_of_script(path: str) -> str:
+    """Return the path of the plan that the stream script at `path` streams."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read(_SCRIPT_LIMIT)
+    for line in text.splitlines():
+        try:
+            words = shlex.split(line)
+        except ValueError:
+            continue
+        # The end of the command: the plan, and then what the script is given.
+        if "exec" in words and _STREAM in words:
+            plan = words[words.index(_STREAM) + 1 :][:1]
+            if plan and os.path.isabs(plan[0]):
+                return plan[0]
+    die(
+        f"{path} is a script, but no stream script of Longshore",
+        hint="where it writes an image, run it and give the archive that it writes",
+    )

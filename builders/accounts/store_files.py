@@ -1,0 +1,114 @@
+"""Looking into store paths on this machine: where one names another, and which files are equal.
+
+What is not here, or can't be read, is passed over: an image is explained without its store, too.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from builders.accounts.known import Evidence
+from builders.accounts.layer_scan import hash_of, mentioned
+from builders.compression.streams import CHUNK
+from builders.layers.walk import walk
+
+_SMALLEST: Final = 4096
+"""Bytes of a file that is worth to be named where it is there twice."""
+_HASHES: Final = re.compile(rb"[0-9a-df-np-sv-z]{32}(?=-)")
+
+
+def find_evidence(path: str, reference: str) -> Evidence | None:
+    """Return the first place in the store path `path` that names `reference`."""
+    wanted = hash_of(reference)
+    for file, status in _files(path):
+        if stat.S_ISLNK(status.st_mode):
+            at = os.fsencode(os.readlink(file)).find(wanted)
+            if at >= 0:
+                return Evidence(file, at)
+        elif stat.S_ISREG(status.st_mode):
+            with open(file, "rb", buffering=0) as content:
+                for hash_, offset in mentioned(content):
+                    if hash_ == wanted:
+                        return Evidence(file, offset)
+    return None
+
+
+def evidence_on_way(way: tuple[str, ...]) -> dict[tuple[str, str], Evidence]:
+    """Return where each path on a way names the next one, as far as they are on this machine."""
+    found = {}
+    for pair in pairwise(way):
+        place = find_evidence(*pair)
+        if place:
+            found[pair] = place
+    return found
+
+
+@dataclass(frozen=True)
+class EqualFiles:
+    """Files of one content, each of `size` bytes, in several store paths."""
+
+    size: int
+    files: tuple[str, ...]
+
+    @property
+    def more(self) -> int:
+        """The bytes that one of them would save."""
+        return self.size * (len(self.files) - 1)
+
+
+def equal_files(paths: Iterable[str]) -> list[EqualFiles]:
+    """Return which files of several of `paths` are equal, those of the most bytes first."""
+    by_size: dict[int, list[tuple[str, str]]] = {}
+    for path in paths:
+        for file, status in _files(path):
+            if stat.S_ISREG(status.st_mode) and status.st_size >= _SMALLEST:
+                by_size.setdefault(status.st_size, []).append((path, file))
+    found = []
+    for size, files in by_size.items():
+        if len({path for path, _ in files}) < 2:
+            continue
+        same: dict[str, list[tuple[str, str]]] = {}
+        for path, file in files:
+            same.setdefault(_digest(file), []).append((path, file))
+        for group in same.values():
+            if len({path for path, _ in group}) > 1:
+                found.append(EqualFiles(size, tuple(sorted(file for _, file in group))))
+    return sorted(found, key=lambda equal: (-equal.more, equal.files))
+
+
+def content_without_hashes(path: str) -> str | None:
+    """Return a digest of the store path `path` that no hash of a store path takes part in.
+
+    Two paths of the same one differ in nothing but what they refer to. None where it is not here.
+    """
+    if not os.path.lexists(path):
+        return None
+    digest = hashlib.sha256()
+    for file, status in sorted(_files(path)):
+        kind = stat.S_IFMT(status.st_mode) | status.st_mode & stat.S_IXUSR
+        digest.update(b"%o %s\0" % (kind, os.fsencode(file[len(path) :])))
+        if stat.S_ISLNK(status.st_mode):
+            digest.update(_HASHES.sub(b"", os.fsencode(os.readlink(file))))
+        elif stat.S_ISREG(status.st_mode):
+            # Whole, since a hash may lie across the border of two pieces.
+            with open(file, "rb") as content:
+                digest.update(_HASHES.sub(b"", content.read()))
+    return digest.hexdigest()
+
+
+def _files(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    if os.path.lexists(path):
+        yield from walk(path)
+
+
+def _digest(file: str) -> str:
+    digest = hashlib.sha256()
+    with open(file, "rb", buffering=0) as content:
+        while data := content.read(CHUNK):
+            digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,137 @@
+"""What changed from one image to another."""
+
+from dataclasses import replace
+
+from builders.accounts.account import account_of
+from builders.accounts.comparison import FieldChange, compare_accounts
+from builders.accounts.comparison_text import comparison_lines
+from builders.console.tables import display_width
+from tests.unit.accounts.images import graph, image, path
+
+OLD = {"app-1.0": ["ssl-3.0"], "ssl-3.0": ["libc-2"], "libc-2": [], "data-1": []}
+NEW = {"app-1.0": ["ssl-3.1"], "ssl-3.1": ["libc-2"], "libc-2": [], "data-1": []}
+
+
+def sides(**more):
+    old = image(graph(OLD), [["libc-2"], ["ssl-3.0"], ["data-1"], ["app-1.0"]])
+    nodes = graph(NEW, digits={"app-1.0": "b"})
+    new = image(nodes, [["libc-2"], ["ssl-3.1"], ["data-1"], ["app-1.0"]], **more)
+    return old, new
+
+
+def compared(old, new):
+    return compare_accounts(account_of(old), account_of(new), same_content=lambda old, new: None)
+
+
+def compressed(known, sizes):
+    layers = (
+        replace(layer, blob_size=size) for layer, size in zip(known.layers, sizes, strict=True)
+    )
+    return replace(known, layers=tuple(layers))
+
+
+def test_layers_to_send_are_those_that_the_old_image_lacks():
+    found = compared(*sides())
+    assert [change.layer.number for change in found.layers] == [2, 4]
+    assert (found.push.layers, found.push.size, found.push.compressed) == (2, 300, None)
+    # What lies above the first change is fetched again by engines that go by chains.
+    assert (found.pull_by_chain.layers, found.pull_by_chain.size) == (3, 450)
+
+
+def test_compressed_bytes_are_told_where_they_are_known():
+    old, new = sides()
+    found = compared(old, compressed(new, [1000, 10, 100, 1]))
+    assert found.push.compressed == 11
+    assert found.pull_by_chain.compressed == 111
+    assert compared(old, compressed(new, [None, 10, 100, 1])).push.compressed == 11
+    assert compared(old, compressed(new, [1000, None, 100, 1])).push.compressed is None
+
+
+def test_a_layer_tells_through_which_path_it_changed():
+    found = compared(*sides())
+    assert [change.way for change in found.layers] == [
+        (path("ssl-3.1"),),
+        (path("app-1.0", "b"), path("ssl-3.1")),
+    ]
+
+
+def test_a_layer_of_other_neighbours_has_moved_paths():
+    old, _ = sides()
+    nodes = graph(OLD)
+    new = image(nodes, [["libc-2", "data-1"], ["ssl-3.0"], ["app-1.0"]])
+    (change,) = compared(old, new).layers
+    assert change.changed == ()
+    assert set(change.moved) == {path("libc-2"), path("data-1")}
+
+
+def test_packages_are_told_with_their_versions_and_bytes():
+    app, ssl = compared(*sides()).packages
+    assert (ssl.package, ssl.old, ssl.new) == ("ssl", ("3.0",), ("3.1",))
+    assert (ssl.old_bytes, ssl.new_bytes, ssl.paths) == (100, 100, (path("ssl-3.1"),))
+    assert (app.package, app.is_only_rebuilt, ssl.is_only_rebuilt) == ("app", True, False)
+
+
+def test_configurations_are_compared_field_by_field():
+    old, new = sides()
+    old = replace(
+        old,
+        config={
+            "Env": ["PATH=/bin", "A=1"],
+            "Cmd": [path("app-1.0")],
+            "Labels": {"x": "1"},
+            "User": "me",
+            "Volumes": None,
+        },
+    )
+    new = replace(
+        new,
+        config={
+            "Env": ["A=2", "PATH=/bin"],
+            "Cmd": [path("app-1.0", "b")],
+            "Labels": {"x": "1", "y": "2"},
+        },
+        platform="linux/arm64",
+    )
+    assert compared(old, new).config == (
+        FieldChange("Cmd", [path("app-1.0")], [path("app-1.0", "b")], follows=True),
+        FieldChange("Env.A", "1", "2", follows=False),
+        FieldChange("Labels.y", None, "2", follows=False),
+        FieldChange("User", "me", None, follows=False),
+        FieldChange("platform", "linux/amd64", "linux/arm64", follows=False),
+    )
+
+
+TEXT = """\
+app:1 → app:1
+size: 600 B → 600 B (+0 B)
+push: 2 layers, 300 B before compression
+pull: the same; by engines that know a layer by those below it: 3 layers, 450 B before compression
+
+Causes (what else changed only refers to these):
+  ssl 3.0 → 3.1: another version
+
+bytes  package
+ +0 B  ssl: 3.0 → 3.1
+1 package of the same versions, built again: app
+
+layer   size  blob  changed through
+    2  150 B     ?  ssl-3.1
+    4  150 B     ?  app-1.0 → ssl-3.1
+
+Configuration:
+  User: ∅ → "me\""""
+
+
+def test_a_comparison_is_told_in_words_that_fit():
+    old, new = sides()
+    found = compared(old, replace(new, config={"User": "me"}))
+    assert "\n".join(comparison_lines(found, width=100)) == TEXT
+    assert all(display_width(line) <= 30 for line in comparison_lines(found, width=30))
+
+
+def test_no_change_is_said():
+    old, _ = sides()
+    assert "\n".join(comparison_lines(compared(old, old), width=80)) == (
+        "app:1 → app:1\nsize: 600 B → 600 B (+0 B)\n"
+        "push: nothing: the layers are the same\npull: the same"
+    )
