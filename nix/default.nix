@@ -84,7 +84,9 @@ let
     compressedImage = callPackage ./compressed-image.nix { };
     compressors = callPackage ./checks/compressors.nix { };
     containerConfig = callPackage ./checks/config.nix { };
+    gates = callPackage ./checks/gates.nix { };
     imagePlan = callPackage ./image-plan.nix { };
+    imageReport = callPackage ./reports.nix { };
     imageFile = callPackage ./checks/image-file.nix { };
     imagePlatform = callPackage ./checks/platform.nix { };
     layerings = callPackage ./checks/layering.nix { };

@@ -3,6 +3,7 @@
   lib,
   build,
   buildPackages,
+  imageReport,
   names,
   writeText,
 }:
@@ -84,8 +85,9 @@ in
     );
 
   # plan :: { name, where, tag, … } -> derivation
-  # Its output `graph` is the graph of the closure. Without a tag, the hash in the plan's own path
-  # is the tag, or with `tagByArchive` that in the archive's path.
+  # Its output `graph` is the graph of the closure. With `gates` it waits for them; its attribute
+  # `unchecked` is the same plan without, and `report` tells of that. Without a tag, the hash in the
+  # plan's own path is the tag, or with `tagByArchive` that in the archive's path.
   plan =
     {
       name,
@@ -103,36 +105,54 @@ in
       # Store paths of `config` that containers make themselves.
       madeInContainers ? [ ],
       variant ? null,
+      # Of checks/gates.nix.
+      gates ? null,
     }:
     let
-      conf = build.derivation {
-        name = "${name}-conf.json";
-        outputs = [
-          "out"
-          "graph"
-        ];
-        builder = "image_plan";
-        arguments = {
-          inherit
-            architecture
-            config
-            created
-            mtime
-            tag
-            variant
-            where
-            ;
-          inherit_config = inheritConfig;
-          store_dir = builtins.storeDir;
-          made_in_containers = madeInContainers;
-          image_name = imageName;
-          tag_by_archive = tagByArchive;
-          base = if base == null then null else "${base}";
-          layers = "${layers}";
-          date = "${buildPackages.coreutils}/bin/date";
-        };
-        passthru.imageTag = if tag != null then tag else names.tagOf conf;
-      };
+      planned =
+        waiting:
+        build.derivation (
+          waiting
+          // {
+            name = "${name}-conf.json";
+            outputs = [
+              "out"
+              "graph"
+            ];
+            builder = "image_plan";
+            arguments = {
+              inherit
+                architecture
+                config
+                created
+                mtime
+                tag
+                variant
+                where
+                ;
+              inherit_config = inheritConfig;
+              store_dir = builtins.storeDir;
+              made_in_containers = madeInContainers;
+              image_name = imageName;
+              tag_by_archive = tagByArchive;
+              base = if base == null then null else "${base}";
+              layers = "${layers}";
+              date = "${buildPackages.coreutils}/bin/date";
+            };
+            passthru = {
+              imageTag = if tag != null then tag else names.tagOf conf;
+              inherit unchecked;
+              report = imageReport {
+                inherit name where;
+                plan = unchecked;
+              };
+            };
+          }
+        );
+
+      # The plan that the gates look at, which is there whatever they say.
+      unchecked = planned { };
+      conf = if gates == null then unchecked else planned { gates = "${gates unchecked}"; };
     in
     conf;
 }

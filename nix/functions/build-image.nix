@@ -7,6 +7,7 @@
   buildPackages,
   compressedImage,
   containerConfig,
+  gates,
   go,
   imageFile,
   imagePlan,
@@ -46,6 +47,9 @@ arguments.strict "buildImage" (
     layerCompressor ? "gz",
     layerCompressionLevel ? null,
     annotations ? { },
+    budget ? { },
+    forbid ? [ ],
+    lint ? false,
     includeNixDB ? false,
     contents ? null,
     meta ? { },
@@ -176,6 +180,16 @@ arguments.strict "buildImage" (
       mtime = "1980-01-01";
       variant = checkedVariant;
       inherit base layers where;
+      gates = gates.of {
+        name = baseName;
+        copied = rootContents;
+        inherit
+          budget
+          forbid
+          lint
+          where
+          ;
+      };
     };
 
     asOci = ociImage.image {
@@ -226,7 +240,7 @@ arguments.strict "buildImage" (
           layer
           layers
           ;
-        inherit (conf) graph;
+        inherit (conf) graph report unchecked;
         buildArgs = args;
         imageName = fullName;
       };

@@ -5,6 +5,7 @@
   build,
   buildPackages,
   containerConfig,
+  gates,
   go,
   imageFile,
   imagePlan,
@@ -52,6 +53,9 @@ arguments.strict "streamLayeredImage" (
     layerCompressor ? "gz",
     layerCompressionLevel ? null,
     annotations ? { },
+    budget ? { },
+    forbid ? [ ],
+    lint ? false,
     passthru ? { },
     meta ? { },
     debug ? false,
@@ -203,6 +207,16 @@ arguments.strict "streamLayeredImage" (
         madeInContainers
         where
         ;
+      gates = gates.of {
+        name = baseName;
+        inherit
+          budget
+          forbid
+          lint
+          madeInContainers
+          where
+          ;
+      };
     };
 
     asOci = ociImage.image {
@@ -254,7 +268,12 @@ arguments.strict "streamLayeredImage" (
         layers
         updateLayers
         ;
-      inherit (conf) graph imageTag;
+      inherit (conf)
+        graph
+        imageTag
+        report
+        unchecked
+        ;
       inherit (outputs)
         blobs
         digest

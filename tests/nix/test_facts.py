@@ -122,7 +122,8 @@ EVERY_BUILDER = """
     (buildImage image).layer
     (buildImage (image // { format = "oci"; })).manifest
     (dockerTools.buildImageIndex { name = "index"; images = [ base ]; })
-    (buildLayeredImage (image // { contents = [ hello ]; }))
+    (buildLayeredImage (image // { contents = [ hello ]; forbid = [ "perl" ]; }))
+    (buildImage image).report
     (streamLayeredImage (image // { contents = [ hello ]; }))
     (streamLayeredImage image).updateLayers
     (dockerTools.exportImage { fromImage = base; })
