@@ -93,7 +93,7 @@ def _open_layer(layer: BaseLayer, *, what: str) -> Iterator[Reader]:
 def _known_image(
     source: str, image: BaseImage, contents: Mapping[str, LayerContents]
 ) -> KnownImage:
-    layers = tuple(_known_layer(layer, contents[layer.diff_id]) for layer in image.layers)
+    layers = tuple(_known_layer(source, layer, contents[layer.diff_id]) for layer in image.layers)
     numbered = {number: contents[layer.diff_id] for number, layer in enumerate(image.layers)}
     config = _config(image.config)
     paths = list(dict.fromkeys(path for layer in layers for path in layer.paths))
@@ -112,16 +112,18 @@ def _known_image(
     )
 
 
-def _known_layer(layer: BaseLayer, content: LayerContents) -> KnownLayer:
-    is_compressed = layer.stored.digest != layer.diff_id
+def _known_layer(source: str, layer: BaseLayer, content: LayerContents) -> KnownLayer:
+    # An uncompressed layer of an archive is compressed on its way to a registry; one of a layout is
+    # what a registry has.
+    is_blob = source == LAYOUT or layer.stored.digest != layer.diff_id
     comment = layer.entry.get("comment") or layer.entry.get("created_by") or ""
     links = CUSTOMISATION if content.mentions.get("") else FOREIGN
     return KnownLayer(
         kind=STORE if content.paths else links,
         diff_id=layer.diff_id,
         size=layer.size,
-        blob=layer.stored.digest if is_compressed else None,
-        blob_size=layer.stored.size if is_compressed else None,
+        blob=layer.stored.digest if is_blob else None,
+        blob_size=layer.stored.size if is_blob else None,
         paths=content.paths,
         directories=content.directories,
         comment=comment if not content.paths else "",

@@ -134,26 +134,34 @@ def _versions(paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(parse_name(store_name(path))[1] for path in paths))
 
 
-def _key(layer: LayerAccount) -> object:
-    """Return what a layer is known by: its digest, or without one its paths."""
-    known = layer.known
-    return known.diff_id or (tuple(sorted(known.paths)), known.kind)
+def _keys(old: Account, new: Account) -> tuple[list[object], list[object]]:
+    """Return what layers are known by: digests, or, where one side lacks any, their paths."""
+    sides = (old.layers, new.layers)
+    by_digest = all(layer.known.diff_id for layers in sides for layer in layers)
+
+    def key(layer: LayerAccount) -> object:
+        known = layer.known
+        return known.diff_id if by_digest else tuple(sorted(known.paths))
+
+    left, right = (list(map(key, layers)) for layers in sides)
+    return left, right
 
 
 def _missing_layers(old: Account, new: Account) -> list[LayerAccount]:
-    seen = {_key(layer) for layer in old.layers}
+    before, after = _keys(old, new)
+    seen = set(before)
     missing = []
-    for layer in new.layers:
-        if _key(layer) not in seen:
-            seen.add(_key(layer))
+    for layer, key in zip(new.layers, after, strict=True):
+        if key not in seen:
+            seen.add(key)
             missing.append(layer)
     return missing
 
 
 def _above_change(old: Account, new: Account) -> Sequence[LayerAccount]:
     same = 0
-    for left, right in zip(old.layers, new.layers, strict=False):
-        if _key(left) != _key(right):
+    for left, right in zip(*_keys(old, new), strict=False):
+        if left != right:
             break
         same += 1
     return new.layers[same:]

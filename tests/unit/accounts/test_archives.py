@@ -60,6 +60,8 @@ def test_a_layout_is_read_as_an_archive_and_knows_compressed_sizes(tmp_path):
     assert [layer.blob_size for layer in found.layers] == list(map(len, stored))
     assert [layer.blob for layer in found.layers] == [f"sha256:{sha256(data)}" for data in stored]
     assert found.graph[LEFT].references == (RIGHT,)
+    plain = known_archive(layout(tmp_path / "plain", layers), what="it")
+    assert [layer.blob_size for layer in plain.layers] == list(map(len, layers))
     archived = tmp_path / "image.tar"
     archived.write_bytes(tar(oci_members([(oci_image(layers, stored=stored), {})])))
     assert known_archive(str(archived), what="it").graph == found.graph

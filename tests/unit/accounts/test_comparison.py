@@ -38,6 +38,14 @@ def test_layers_to_send_are_those_that_the_old_image_lacks():
     assert (found.pull_by_chain.layers, found.pull_by_chain.size) == (3, 450)
 
 
+def test_where_one_side_has_no_digests_layers_are_known_by_their_paths():
+    old, new = sides()
+    bare = tuple(replace(layer, diff_id=None) for layer in old.layers)
+    found = compared(replace(old, layers=bare), new)
+    assert [change.layer.number for change in found.layers] == [2, 4]
+    assert found.pull_by_chain.layers == 3
+
+
 def test_compressed_bytes_are_told_where_they_are_known():
     old, new = sides()
     found = compared(old, compressed(new, [1000, 10, 100, 1]))
