@@ -83,6 +83,11 @@ class Account:
         return sum(layer.size for layer in self.layers)
 
     @property
+    def other(self) -> int:
+        """The bytes of all layers that belong to no store path."""
+        return sum(layer.other for layer in self.layers)
+
+    @property
     def compressed(self) -> int | None:
         """The bytes of all blobs of layers, None where one is not known."""
         sizes = [layer.known.blob_size for layer in self.layers]

@@ -28,6 +28,8 @@ def account_document(
         "platform": image.platform,
         "measure": image.measure,
         "size": account.size,
+        "own": account.size - account.other,
+        "other": account.other,
         "compressed": account.compressed,
         "layers": [_layer(layer) for layer in account.layers],
         "roots": sorted(image.roots) if image.graph is not None else None,

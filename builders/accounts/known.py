@@ -12,8 +12,8 @@ from builders.closure.graph import Graph
 NAR: Final = "nar"
 TAR: Final = "tar"
 MEASURES: Final = {
-    NAR: "of its NAR: the files as Nix packs them",
-    TAR: "of the layer's tar: headers, files and padding",
+    NAR: "of their NARs, the files as Nix packs them",
+    TAR: "in the layers' tars, with headers and padding",
 }
 """What the bytes of a store path are counted by."""
 

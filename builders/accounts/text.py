@@ -60,7 +60,10 @@ def image_lines(account: Account, *, width: int, every: bool = False) -> Iterato
         yield from table((Column("bytes"), Column("outside of the store")), rows, width=width)
     if account.paths:
         yield ""
-        yield from _wrapped(f"Sizes of store paths are those {MEASURES[image.measure]}.", width)
+        other = f"; the layers have {size(account.other)} more" if account.other > 0 else ""
+        yield from _wrapped(
+            f"Sizes of store paths are those {MEASURES[image.measure]}{other}.", width
+        )
     for sentence in image.unknown:
         yield from _wrapped(f"Note: {sentence}.", width)
 

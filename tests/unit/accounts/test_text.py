@@ -23,7 +23,8 @@ layer     size  paths  changes  holds
    10 B  11.0 kB   1.0 kB     61 B      3  left-2.0
     1 B  11.1 kB  11.1 kB     61 B      3  app-1.0
 
-Sizes of store paths are those of its NAR: the files as Nix packs them."""
+Sizes of store paths are those of their NARs, the files as Nix packs them; the
+layers have 150 B more."""
 
 ONE = """\
 {path}

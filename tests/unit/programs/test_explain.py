@@ -61,6 +61,7 @@ def test_json_of_a_graph_is_as_its_schema_says(capsys, graph):
 def test_json_of_an_archive_is_as_its_schema_says_and_adds_up(capsys, image):
     found = document(capsys, image)
     own = sum(one["own"] for one in found["paths"])
+    assert (found["own"], found["own"] + found["other"]) == (own, found["size"])
     assert own + sum(layer["other"] for layer in found["layers"]) == found["size"]
 
 
