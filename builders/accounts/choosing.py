@@ -1,6 +1,5 @@
 """Which store paths somebody means: by path, by name, or by package."""
 
-import difflib
 from collections.abc import Sequence
 
 from builders.accounts.account import Account
@@ -21,6 +20,9 @@ def chosen_paths(account: Account, wanted: str) -> Sequence[str]:
     found = by_name or by_package
     if found:
         return found
+    # Not at the top: nobody needs it but who errs.
+    import difflib
+
     names = {name for path in account.paths.values() for name in (path.name, path.package)}
     near = difflib.get_close_matches(wanted, sorted(names), n=3)
     where = account.image.name or "the image"

@@ -1,14 +1,13 @@
-"""Accounts and comparisons of images as JSON; docs/explain.md has the schemas."""
+"""The account of an image as JSON; docs/schemas/explain.json describes it."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 from builders.accounts.account import Account, LayerAccount, PathAccount
-from builders.accounts.comparison import Comparison, Transfer
 from builders.accounts.known import Evidence
 
-ACCOUNT_VERSION: Final = 1
+_VERSION: Final = 1
 
 
 def account_document(
@@ -22,7 +21,7 @@ def account_document(
     image = account.image
     chosen = account.paths if paths is None else paths
     document: dict[str, Any] = {
-        "version": ACCOUNT_VERSION,
+        "version": _VERSION,
         "source": image.source,
         "name": image.name or None,
         "platform": image.platform,
@@ -91,79 +90,3 @@ def _path(
 
 def _evidence(place: Evidence | None) -> dict[str, Any] | None:
     return {"file": place.file, "offset": place.offset} if place else None
-
-
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """Return what changed from one image to another as JSON's types."""
-    return {
-        "version": ACCOUNT_VERSION,
-        "old": _side(comparison.old),
-        "new": _side(comparison.new),
-        "push": _transfer(comparison.push),
-        "pull": {
-            "byDigest": _transfer(comparison.push),
-            "byChain": _transfer(comparison.pull_by_chain),
-        },
-        "causes": [
-            {
-                "package": cause.package,
-                "reason": cause.reason,
-                "old": list(cause.old),
-                "new": list(cause.new),
-            }
-            for cause in comparison.causes.causes
-        ],
-        "perhaps": list(comparison.causes.perhaps),
-        "packages": [
-            {
-                "package": one.package,
-                "old": list(one.old),
-                "new": list(one.new),
-                "oldBytes": one.old_bytes,
-                "newBytes": one.new_bytes,
-                "paths": list(one.paths),
-            }
-            for one in comparison.packages
-        ],
-        "layers": [
-            {
-                "number": change.layer.number,
-                "diffId": change.layer.known.diff_id,
-                "size": change.layer.size,
-                "blob": change.layer.known.blob,
-                "blobSize": change.layer.known.blob_size,
-                "changed": list(change.changed),
-                "moved": list(change.moved),
-                "way": list(change.way),
-            }
-            for change in comparison.layers
-        ],
-        "config": [
-            {"field": one.field, "old": one.old, "new": one.new, "follows": one.follows}
-            for one in comparison.config
-        ],
-        "unknown": list(
-            dict.fromkeys((*comparison.old.image.unknown, *comparison.new.image.unknown))
-        ),
-    }
-
-
-def _side(account: Account) -> dict[str, Any]:
-    return {
-        "source": account.image.source,
-        "name": account.image.name or None,
-        "platform": account.image.platform,
-        "measure": account.image.measure,
-        "size": account.size,
-        "compressed": account.compressed,
-        "layers": len(account.layers),
-        "paths": len(account.paths),
-    }
-
-
-def _transfer(transfer: Transfer) -> dict[str, Any]:
-    return {
-        "layers": transfer.layers,
-        "size": transfer.size,
-        "compressed": transfer.compressed,
-    }

@@ -64,6 +64,19 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class EqualFiles:
+    """Files of one content, each of `size` bytes, in several store paths."""
+
+    size: int
+    files: tuple[str, ...]
+
+    @property
+    def more(self) -> int:
+        """The bytes that one of them would save."""
+        return self.size * (len(self.files) - 1)
+
+
+@dataclass(frozen=True)
 class KnownImage:
     """An image.
 

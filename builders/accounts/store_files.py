@@ -8,11 +8,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from builders.accounts.known import Evidence
+from builders.accounts.known import EqualFiles, Evidence
 from builders.accounts.layer_scan import hash_of, mentioned
 from builders.compression.streams import CHUNK
 from builders.layers.walk import walk
@@ -46,19 +45,6 @@ def evidence_on_way(way: tuple[str, ...]) -> dict[tuple[str, str], Evidence]:
         if place:
             found[pair] = place
     return found
-
-
-@dataclass(frozen=True)
-class EqualFiles:
-    """Files of one content, each of `size` bytes, in several store paths."""
-
-    size: int
-    files: tuple[str, ...]
-
-    @property
-    def more(self) -> int:
-        """The bytes that one of them would save."""
-        return self.size * (len(self.files) - 1)
 
 
 def equal_files(paths: Iterable[str]) -> list[EqualFiles]:

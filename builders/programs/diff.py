@@ -10,8 +10,8 @@ from typing import Final
 
 from builders.accounts.account import account_of
 from builders.accounts.comparison import compare_accounts
+from builders.accounts.comparison_documents import comparison_document
 from builders.accounts.comparison_text import comparison_lines
-from builders.accounts.documents import comparison_document
 from builders.accounts.opening import open_image
 from builders.accounts.store_files import content_without_hashes
 from builders.console.errors import writing

@@ -13,9 +13,8 @@ from typing import Any, Final
 from builders.accounts.account import Account, account_of
 from builders.accounts.choosing import chosen_paths
 from builders.accounts.documents import account_document
-from builders.accounts.known import Evidence
+from builders.accounts.known import EqualFiles, Evidence
 from builders.accounts.opening import open_image
-from builders.accounts.store_files import EqualFiles, equal_files, evidence_on_way
 from builders.accounts.text import image_lines, path_lines
 from builders.console.errors import writing
 from builders.console.progress import size
@@ -85,7 +84,7 @@ def run(given: argparse.Namespace) -> None:
     account = account_of(image)
     paths = chosen_paths(account, given.path) if given.path else None
     evidence = _evidence(account, paths or ()) if given.files else None
-    equal = equal_files(account.paths) if given.equal_files else None
+    equal = _look_for_equal(account) if given.equal_files else None
     with writing("standard output"):
         if given.json:
             document = account_document(
@@ -123,9 +122,18 @@ def _evidence(account: Account, paths: Sequence[str]) -> dict[tuple[str, str], E
     """Return where the references on the ways to `paths` stand: in layers, or in the store here."""
     found = dict(account.image.evidence)
     if not found:
+        # Not at the top: few ask for it, and it takes a third of the start.
+        from builders.accounts.store_files import evidence_on_way
+
         for path in paths:
             found.update(evidence_on_way(account.way(path)))
     return found
+
+
+def _look_for_equal(account: Account) -> list[EqualFiles]:
+    from builders.accounts.store_files import equal_files
+
+    return equal_files(account.paths)
 
 
 def _equal_lines(equal: Sequence[EqualFiles], *, width: int) -> Iterator[str]:

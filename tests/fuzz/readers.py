@@ -13,7 +13,8 @@ import tarfile
 
 from builders.accounts.account import account_of
 from builders.accounts.comparison import compare_accounts
-from builders.accounts.documents import account_document, comparison_document
+from builders.accounts.comparison_documents import comparison_document
+from builders.accounts.documents import account_document
 from builders.accounts.opening import open_image
 from builders.accounts.text import image_lines
 from builders.closure.popularity import limit_layers
