@@ -196,12 +196,14 @@ def test_a_golden_digest_says_when_a_library_compresses_otherwise():
       architecture = "amd64";
       extraCommands = "for i in $(seq 200000); do echo line $i; done > text";
     """
+    found = {}
     for compressor in ("none", "gz", "zstd"):
         image = f'(buildImage {{ {layer} layerCompressor = "{compressor}"; }})'
         (described,) = json.loads(build(f"{image}.manifest").read_text())["layers"]
         by = described.get("annotations", {}).get(COMPRESSOR, "none")
-        digests = {"layer": described["digest"], "image": build(f"{image}.digest").read_text()}
-        assert golden.get(by) == digests, by
+        found[by] = {"layer": described["digest"], "image": build(f"{image}.digest").read_text()}
+    # What the file lacks is printed as it belongs there.
+    assert found.items() <= golden.items(), json.dumps(found, indent=2)
 
 
 BAD = {
