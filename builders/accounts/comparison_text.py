@@ -15,7 +15,7 @@ from builders.accounts.comparison import (
 )
 from builders.accounts.text import layer_contents
 from builders.console.progress import size
-from builders.console.tables import Column, cut, table
+from builders.console.tables import Column, table, wrapped
 from builders.console.terminal import visible
 
 _MOST: Final = 30
@@ -30,10 +30,12 @@ def comparison_lines(comparison: Comparison, *, width: int, every: bool = False)
     most = None if every else _MOST
     unnamed = "image without a name"
     names = f"{old.image.name or unnamed} → {new.image.name or unnamed}"
-    yield cut(visible(names), width)
-    yield cut(f"size: {size(old.size)} → {size(new.size)} ({_change(new.size - old.size)})", width)
-    yield cut(f"push: {_transfer(comparison.push)}", width)
-    yield cut(f"pull: {_pull(comparison)}", width)
+    yield from wrapped(visible(names), width)
+    yield from wrapped(
+        f"size: {size(old.size)} → {size(new.size)} ({_change(new.size - old.size)})", width
+    )
+    yield from wrapped(f"push: {_transfer(comparison.push)}", width)
+    yield from wrapped(f"pull: {_pull(comparison)}", width)
     yield from _causes(comparison, width=width, most=most)
     yield from _packages(comparison, width=width, most=most)
     yield from _layers(comparison, width=width, most=most)
@@ -42,7 +44,7 @@ def comparison_lines(comparison: Comparison, *, width: int, every: bool = False)
     if notes:
         yield ""
     for sentence in notes:
-        yield cut(visible(f"Note: {sentence}."), width)
+        yield from wrapped(visible(f"Note: {sentence}."), width)
 
 
 def _change(count: int) -> str:
@@ -87,20 +89,20 @@ def _causes(comparison: Comparison, *, width: int, most: int | None) -> Iterator
     causes = comparison.causes
     if causes.causes:
         yield ""
-        yield cut("Causes (what else changed only refers to these):", width)
+        yield from wrapped("Causes (what else changed only refers to these):", width)
         for cause in causes.causes[:most]:
             package, versions, reason = map(visible, _cause_row(cause))
             shown = f" {versions}" if versions != _NOTHING else ""
-            yield cut(f"  {package}{shown}: {reason}", width)
+            yield from wrapped(f"  {package}{shown}: {reason}", width)
         yield from _more(len(causes.causes), most, width)
     if causes.perhaps:
         names = ", ".join(dict.fromkeys(store_name(path) for path in causes.perhaps))
-        yield cut(visible(f"  perhaps by themselves, too: {names}"), width)
+        yield from wrapped(visible(f"  perhaps by themselves, too: {names}"), width)
 
 
 def _more(count: int, most: int | None, width: int) -> Iterator[str]:
     if most is not None and count > most:
-        yield cut(f"  and {count - most} more; --all shows them", width)
+        yield from wrapped(f"  and {count - most} more; --all shows them", width)
 
 
 def _packages(comparison: Comparison, *, width: int, most: int | None) -> Iterator[str]:
@@ -116,7 +118,7 @@ def _packages(comparison: Comparison, *, width: int, most: int | None) -> Iterat
         names = ", ".join(one.package for one in rebuilt)
         if not changed:
             yield ""
-        yield cut(visible(f"{count} of the same versions, built again: {names}"), width)
+        yield from wrapped(visible(f"{count} of the same versions, built again: {names}"), width)
 
 
 def _package_row(one: PackageChange) -> tuple[str, str]:
@@ -163,10 +165,12 @@ def _config(fields: Sequence[FieldChange], *, width: int) -> Iterator[str]:
         yield "Configuration:"
     for field in fields:
         if field.follows:
-            yield cut(visible(f"  {field.field}: follows the hashes of store paths"), width)
+            yield from wrapped(
+                visible(f"  {field.field}: follows the hashes of store paths"), width
+            )
         else:
             values = f"{_value(field.old)} → {_value(field.new)}"
-            yield cut(visible(f"  {field.field}: {values}"), width)
+            yield from wrapped(visible(f"  {field.field}: {values}"), width)
 
 
 def _value(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 from builders.accounts.account import Account, LayerAccount, PathAccount, store_name
 from builders.accounts.known import MEASURES, NAR, Evidence
 from builders.console.progress import size
-from builders.console.tables import Column, cut, table
+from builders.console.tables import Column, cut, table, wrapped
 from builders.console.terminal import visible
 
 MOST: Final = 20
@@ -33,7 +33,7 @@ _UNKNOWN: Final = "?"
 
 def image_lines(account: Account, *, width: int, every: bool = False) -> Iterator[str]:
     """Yield the lines that explain a whole image; `every` for all of its paths."""
-    yield cut(visible(_heading(account)), width)
+    yield from wrapped(visible(_heading(account)), width)
     image = account.image
     if account.layers:
         yield ""
@@ -46,13 +46,13 @@ def image_lines(account: Account, *, width: int, every: bool = False) -> Iterato
         yield from _without_empty(_PATHS, rows, width=width)
         left = len(account.paths) - len(shown)
         if left:
-            yield cut(f"and {left} smaller ones; --all shows them", width)
+            yield from wrapped(f"and {left} smaller ones; --all shows them", width)
     if account.versions:
         yield ""
-        yield cut("Packages in several versions:", width)
+        yield from wrapped("Packages in several versions:", width)
         for package, paths in account.versions.items():
             versions = ", ".join(sorted({account.paths[path].version for path in paths}))
-            yield cut(f"  {visible(package)}: {visible(versions)}", width)
+            yield from wrapped(f"  {visible(package)}: {visible(versions)}", width)
     directories = _directories(account)
     if directories:
         yield ""
@@ -204,10 +204,10 @@ def way_lines(
     for number, path in enumerate(way):
         if number and evidence is not None:
             where = _place(evidence.get((way[number - 1], path)), way[number - 1])
-            yield cut(visible(f"    {'  ' * number}{where}"), width)
+            yield from wrapped(visible(f"    {'  ' * number}{where}"), width)
         arrow = "→ " if number else ""
         own = size(account.paths[path].own) if path in account.paths else _UNKNOWN
-        yield cut(visible(f"    {'  ' * number}{arrow}{store_name(path)} ({own})"), width)
+        yield from wrapped(visible(f"    {'  ' * number}{arrow}{store_name(path)} ({own})"), width)
 
 
 def _place(place: Evidence | None, path: str) -> str:

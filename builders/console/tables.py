@@ -10,7 +10,9 @@ from typing import Final
 from builders.console.terminal import visible
 
 _USUAL: Final = 80
-"""Columns where nobody says how many there are."""
+"""Columns of a terminal that doesn't say how many it has."""
+_UNLIMITED: Final = 1 << 16
+"""Columns where programs read on, and not people: nothing is cut."""
 _GAP: Final = "  "
 _LEAST: Final = 16
 """Columns that the last one needs before others give way."""
@@ -26,14 +28,17 @@ class Column:
 
 
 def terminal_width() -> int:
-    """Return the columns of the terminal that standard output is, or as `COLUMNS` says."""
+    """Return the columns of the terminal that standard output is, or as `COLUMNS` says.
+
+    For a file or a pipe there is no limit: many more than any text has.
+    """
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return int(given)
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL
     except (OSError, ValueError):
-        return _USUAL
+        return _UNLIMITED
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int) -> list[str]:
@@ -81,6 +86,23 @@ def cut(text: str, width: int) -> str:
             break
         kept.append(character)
     return "".join(kept) + _CUT
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return the lines of a sentence that has more than `width` columns, the later ones indented.
+
+    No word is divided, so that names can be copied; one that fits on no line is cut with "…".
+    """
+    words = text.split()
+    begin = text[: len(text) - len(text.lstrip())]
+    lines, line = [], begin
+    for word in words:
+        longer = f"{line} {word}" if line.strip() else f"{line}{word}"
+        if line.strip() and display_width(longer) > width:
+            lines.append(line)
+            longer = f"{begin}  {word}"
+        line = longer
+    return [cut(each, width) for each in (*lines, line)]
 
 
 def display_width(text: str) -> int:

@@ -18,7 +18,7 @@ from builders.accounts.opening import open_image
 from builders.accounts.text import image_lines, path_lines
 from builders.console.errors import writing
 from builders.console.progress import size
-from builders.console.tables import Column, cut, table, terminal_width
+from builders.console.tables import Column, table, terminal_width, wrapped
 from builders.console.terminal import visible
 from builders.processes import usable_cores
 
@@ -139,14 +139,16 @@ def _look_for_equal(account: Account) -> list[EqualFiles]:
 def _equal_lines(equal: Sequence[EqualFiles], *, width: int) -> Iterator[str]:
     yield ""
     if not equal:
-        yield cut("No file of 4 KiB or more is in several of the store paths that are here.", width)
+        yield from wrapped(
+            "No file of 4 KiB or more is in several of the store paths that are here.", width
+        )
         return
     rows = [
         (size(files.more), str(len(files.files)), visible(files.files[0])) for files in equal[:20]
     ]
     yield from table((Column("more"), Column("files"), Column("equal to")), rows, width=width)
     if len(equal) > len(rows):
-        yield cut(f"and {len(equal) - len(rows)} more; --json has all", width)
+        yield from wrapped(f"and {len(equal) - len(rows)} more; --json has all", width)
 
 
 def _equal_document(files: EqualFiles) -> dict[str, Any]:

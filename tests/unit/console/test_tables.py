@@ -1,8 +1,13 @@
 """Tables that fit a terminal."""
 
+import fcntl
+import os
+import struct
+import termios
+
 import pytest
 
-from builders.console.tables import Column, cut, display_width, table, terminal_width
+from builders.console.tables import Column, cut, display_width, table, terminal_width, wrapped
 
 COLUMNS = (Column("a"), Column("bb", 1), Column("ccc", 2), Column("name"))
 ROWS = [("1", "22", "333", "x" * 20), ("10", "2", "3", "short")]
@@ -31,7 +36,26 @@ def test_control_characters_are_shown():
     assert table([Column("name")], [["\x1b[2Jx\n"]], width=80)[1] == "\\x1b[2Jx\\x0a"
 
 
-@pytest.mark.parametrize(("given", "expected"), [("123", 123), ("0", 80), ("wide", 80), ("", 80)])
-def test_the_width_is_what_is_said_or_the_usual_one(monkeypatch, given, expected):
+def test_a_sentence_is_wrapped_between_words():
+    assert wrapped("  one two three", 9) == ["  one two", "    three"]
+    assert wrapped("short", 80) == ["short"]
+    assert wrapped("a muchtoolongword b", 8) == ["a", "  mucht…", "  b"]
+    assert wrapped("", 8) == [""]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("123", 123), ("0", 1 << 16), ("wide", 1 << 16), ("", 1 << 16)]
+)
+def test_the_width_is_what_is_said_or_that_of_the_terminal(monkeypatch, capfd, given, expected):
+    """A pipe has none."""
     monkeypatch.setenv("COLUMNS", given)
     assert terminal_width() == expected
+
+
+def test_a_terminal_says_its_width(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    parent, child = os.openpty()
+    with os.fdopen(child, "w") as terminal, os.fdopen(parent):
+        monkeypatch.setattr("sys.stdout", terminal)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 57, 0, 0))
+        assert terminal_width() == 57
