@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "update_layers_program": "builders.derivations.update_layers_program",
     # What people run.
     "layers": "builders.programs.list_layers",
+    "longshore": "builders.programs.longshore",
     "nix_prefetch_docker": "builders.programs.nix_prefetch_docker",
     "stream": "builders.programs.stream",
     "update_layers": "builders.programs.update_layers",

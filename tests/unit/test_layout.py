@@ -283,6 +283,10 @@ def test_no_imports_lead_back():
 CONTRACT = {
     "main": "what builders.__main__ calls",
     "Arguments": "what a builder takes: the contract with Nix",
+    "DESCRIPTION": "what a subcommand of builders.programs.longshore does, in a sentence",
+    "EXAMPLES": "command lines of a subcommand, and what each does",
+    "configure": "adds the arguments of a subcommand to its parser",
+    "run": "does what a subcommand does",
 }
 """Names that many modules have, since they mean the same in each."""
 
