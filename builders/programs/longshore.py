@@ -17,6 +17,7 @@ from builders.console.errors import die
 
 SUBCOMMANDS: Final = {
     "completion": "builders.programs.completion",
+    "push": "builders.programs.push",
 }
 """The module of each subcommand. It is imported when it runs, or when all are to be described."""
 
@@ -44,11 +45,12 @@ def main(arguments: list[str]) -> None:
 def parser_of(name: str) -> argparse.ArgumentParser:
     """Return the parser of the subcommand `name`."""
     module = _module(name)
+    # A program that is one subcommand only, of an image of its own, speaks of itself so.
+    own = os.environ.get("LONGSHORE_PROGRAM")
     parser = Parser(
-        # A program that is one subcommand only, of an image of its own, speaks of itself so.
-        prog=os.environ.get("LONGSHORE_PROGRAM") or f"{_PROGRAM} {name}",
+        prog=own or f"{_PROGRAM} {name}",
         description=module.DESCRIPTION,
-        epilog=_examples(module.EXAMPLES),
+        epilog=None if own else _examples(module.EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -104,6 +104,7 @@ arguments.strict "buildImageIndex" (
           imageName = fullName;
           imageIndex = true;
           inherit (outputs)
+            copyToRegistry
             digest
             manifest
             ociArchive

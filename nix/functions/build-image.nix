@@ -243,6 +243,7 @@ arguments.strict "buildImage" (
             inherit imageTag;
             inherit (outputs)
               blobs
+              copyToRegistry
               digest
               manifest
               ociArchive

@@ -257,6 +257,7 @@ arguments.strict "streamLayeredImage" (
       inherit (conf) graph imageTag;
       inherit (outputs)
         blobs
+        copyToRegistry
         digest
         manifest
         ociArchive

@@ -1,0 +1,81 @@
+# The programs of an image that take it somewhere: passthru.copyToRegistry.
+{
+  lib,
+  build,
+  cacert,
+  messages,
+}:
+let
+  # program :: { name, command, description, image } -> derivation
+  # `image` are the fields of builders.formats.image_sources.
+  program =
+    {
+      name,
+      command,
+      description,
+      image,
+    }:
+    build.derivation {
+      inherit name;
+      builder = "program";
+      arguments = {
+        python = build.interpreter;
+        library = build.library;
+        program = name;
+        inherit command image;
+        variables.LONGSHORE_CERTIFICATES = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+        completions = false;
+      };
+      meta = {
+        inherit description;
+        mainProgram = name;
+        platforms = lib.platforms.linux;
+      };
+    };
+
+  # The plan without a reference to what it is of: Nix finds none in what is compressed.
+  hidden =
+    image:
+    build.derivation {
+      name = "${baseNameOf image.name}-plan.json.gz";
+      builder = "hidden_plan";
+      arguments = {
+        where = messages.inImage image.name;
+        inherit (image) plan;
+      };
+    };
+
+  # A path that is looked at when the program runs, and not before: it may never be built.
+  ifBuilt = derivation: builtins.unsafeDiscardStringContext "${derivation}";
+in
+{
+  # of :: { images, indexAnnotations, name, tag } -> { copyToRegistry }
+  # `images` are arguments of builders, their `blobs` derivations.
+  # With `lazy`, a program has nothing of the image in its closure, and gets what it sends.
+  of = source: {
+    copyToRegistry = lib.makeOverridable (
+      {
+        lazy ? false,
+      }:
+      program {
+        name = "copy-to-registry";
+        command = [
+          "longshore"
+          "push"
+        ];
+        description = "Push ${source.name} to a registry: only what is not there yet";
+        image = source // {
+          inherit lazy;
+          images = map (
+            image:
+            image
+            // {
+              blobs = ifBuilt image.blobs;
+            }
+            // lib.optionalAttrs lazy { plan = "${hidden image}"; }
+          ) source.images;
+        };
+      }
+    ) { };
+  };
+}
