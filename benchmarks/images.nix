@@ -4,13 +4,26 @@
 }:
 let
   dockerTools = import ../. { inherit pkgs; };
-  build = import ../nix/build.nix { inherit (pkgs) lib stdenvNoCC buildPackages; };
+  build = import ../nix/build.nix {
+    inherit (pkgs) lib stdenvNoCC buildPackages;
+    overridableAttrs = _: derivation: derivation;
+  };
   image =
     name: maxLayers: contents:
     dockerTools.streamLayeredImage {
       inherit name maxLayers;
       tag = "latest";
       config.Cmd = [ "${contents}" ];
+    };
+  # One file of `contents` is all that differs.
+  pushed =
+    closure: text:
+    dockerTools.streamLayeredImage {
+      name = "pushed";
+      tag = "latest";
+      layering = "size";
+      contents = [ (pkgs.writeTextDir "share/text" text) ];
+      config.Cmd = [ "${closure}" ];
     };
   files =
     name: count: least: most:
@@ -62,6 +75,10 @@ let
     # What no closure is, but some part of one may be.
     small = image "small" 100 (files "small-files" 200000 1024 1024);
     mixed = image "mixed" 100 (files "mixed-files" 4000 0 1000000);
+    large-before = pushed pkgs.largeClosure "before";
+    large-after = pushed pkgs.largeClosure "after";
+    tenth-before = pushed pkgs.largePackages.ffmpeg "before";
+    tenth-after = pushed pkgs.largePackages.ffmpeg "after";
   };
 in
 pkgs.linkFarm "longshore-benchmarks" (
@@ -75,5 +92,6 @@ pkgs.linkFarm "longshore-benchmarks" (
     # The builders' own, with what they depend on.
     python = build.interpreter;
     builders = build.library;
+    longshore = dockerTools.longshore;
   }
 )
