@@ -14,8 +14,9 @@ class Resources:
     """What layers are written with; a context manager, which closes all of it.
 
     `helpers` are processes that write entries of store paths, and `threads` compress where that is
-    to be done. `places` are where paths lie that are not where their names say. `hint` says what to
-    do about a file that is missing or not what it was when the image was planned.
+    to be done. `places` are where paths lie, under their last names, that are not where they should
+    be. `hint` says what to do about a file that is missing or not what it was when the image was
+    planned.
     """
 
     def __init__(

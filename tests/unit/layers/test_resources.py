@@ -39,7 +39,8 @@ def test_a_layer_is_the_same_wherever_its_paths_lie(plan, tmp_path):
     places = {}
     for number, layer in enumerate(plan.layers):
         for path in layer.needs:
-            places[path] = str(tmp_path / f"elsewhere-{number}")
+            (tmp_path / f"elsewhere-{number}").mkdir()
+            places[path] = str(tmp_path / f"elsewhere-{number}" / os.path.basename(path))
             os.rename(path, places[path])
     assert [written(layer, places=places) for layer in plan.layers] == before
 
