@@ -17,6 +17,8 @@ from typing import Any
 from pairs import Run, Spread, run, spread
 
 _NUMBERS = itertools.count()
+_NOTES = "/var/lib/containers/cache"
+"""Where skopeo keeps what it knows of blobs, if root runs it."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,14 @@ class Pushes:
             *(f"docker-archive:{archive}", f"docker://{repository}:tag"),
         ]
         script = f"{shlex.quote(image.stream)} >{archive} 2>/dev/null; {shlex.join(copy)}"
+        command = ["env", f"HOME={home}", f"XDG_DATA_HOME={home}", "sh", "-euc", script]
+        if os.geteuid() == 0:
+            # Root's notes of earlier copies are in one place.
+            pathlib.Path(_NOTES).mkdir(parents=True, exist_ok=True)
+            bind = f'mount --bind {home} {_NOTES}; exec "$@"'
+            command = ["unshare", "--mount", "sh", "-euc", bind, "sh", *command]
         try:
-            return run(["env", f"HOME={home}", "sh", "-euc", script])
+            return run(command)
         finally:
             os.unlink(archive)
 
