@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from builders.blobs.descriptors import CONFIG_TYPE
+from builders.blobs.descriptors import CONFIG_TYPE, Descriptor
 from builders.blobs.open_images import OpenImage, OpenIndex
 from builders.blobs.source import Blob, Image, Index
+from builders.compression.members import MemberFormat, Members
 from builders.console.errors import UserError, warn
 from builders.console.transfers import Transfers
 from builders.image.layer_kinds import in_reading_order
@@ -184,30 +186,45 @@ class Push:
         largest_first = sorted(layers, key=lambda layer: layer.size, reverse=True)
         hint = self._settings.hint
         threads = self._settings.threads
-        with Resources(helpers=0, threads=threads, hint=hint, places=self._places) as resources:
+        with (
+            Resources(helpers=0, hint=hint, places=self._places) as resources,
+            ExitStack() as stack,
+        ):
+            compressing: dict[MemberFormat, Members] = {}
             for layer in in_reading_order(
                 largest_first, layer_of=lambda layer: layer.layer.content.layer
             ):
                 workers.check()
+                format_ = layer.layer.format
+                if format_ and format_ not in compressing:
+                    compressing[format_] = stack.enter_context(Members(format_, threads))
                 name = f"layer {layer.number}"
                 self._shown.begin(layer.key, name, layer.layer.size, "being compressed")
-                descriptor, file = spool.make(
+                spool.make(
                     layer.layer,
                     resources,
+                    compressing[format_] if format_ else None,
                     changed=partial(layer.changed, hint),
+                    done=partial(self._made, layer, spool, workers),
                     on_read=partial(self._moved, layer.key),
                 )
-                known = layer.descriptor
-                layer.descriptor = descriptor
-                if layer.layer.diff_id and layer.layer.compressor:
-                    self._cache.add(
-                        layer.layer.diff_id, layer.layer.compressor, file.digest, file.size
-                    )
-                new = known is None or known.digest != descriptor.digest
-                workers.submit(
-                    file.size,
-                    partial(self._from_spool, layer, file, spool, new=new),
-                )
+            for members in compressing.values():
+                members.finish()
+
+    def _made(
+        self,
+        layer: PushedLayer,
+        spool: Spool,
+        workers: Workers,
+        descriptor: Descriptor,
+        file: InFile,
+    ) -> None:
+        """Let the blob `file` be sent, which `layer` has become."""
+        known, layer.descriptor = layer.descriptor, descriptor
+        if layer.layer.diff_id and layer.layer.compressor:
+            self._cache.add(layer.layer.diff_id, layer.layer.compressor, file.digest, file.size)
+        new = known is None or known.digest != descriptor.digest
+        workers.submit(file.size, partial(self._from_spool, layer, file, spool, new=new))
 
     def _from_spool(self, layer: PushedLayer, file: InFile, spool: Spool, *, new: bool) -> None:
         # Only now that it is compressed it can be looked for.

@@ -34,39 +34,44 @@ class Spool:
         self,
         layer: OpenLayer,
         resources: Resources,
+        members: Members | None,
         *,
         changed: Callable[[], UserError],
+        done: Callable[[Descriptor, InFile], object],
         on_read: Callable[[int], object] = lambda _: None,
-    ) -> tuple[Descriptor, InFile]:
-        """Make `layer` into a file, and return what it has become.
+    ) -> None:
+        """Make `layer` into a file; `done` is told what it has become.
 
-        Waits while too much is there. `on_read` is told bytes of the layer as they are read, and
-        `changed` makes the failure of a layer that is not what was planned.
+        That is once `members`, which compress it, are through with it: they may go on with the next
+        layer meanwhile. Waits while too much is there. `on_read` is told bytes of the layer as they
+        are read, and `changed` makes the failure of a layer that is not what was planned.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._held <= self._limit or self._stopped)
         self._made += 1
-        path = os.path.join(self._directory, f"{self._made}.blob")
-        with writing(path), open(path, "wb") as file:
-            target = _Target(file.write)
-            # To hash twice takes longer than to compress on many cores: what is known of the blob
-            # says as much of the layer.
-            source = _Source(on_read, hashed=layer.descriptor is None)
-            if layer.format:
-                with Members(layer.format, resources.threads) as members:
-                    compressing = CompressingSink(members, target.write)
-                    source.target = compressing.write
-                    layer.content.write(source, resources)
-                    compressing.finish()
-                    members.finish()
-            else:
-                source.target = target.write
-                layer.content.write(source, resources)
-        self._check(layer, source, target, changed)
-        with self._changed:
-            self._held += target.size
-        found = layer.descriptor or layer.describe(target.digest, target.size)
-        return found, InFile(target.digest, target.size, path)
+        target = _Target(os.path.join(self._directory, f"{self._made}.blob"))
+        # To hash twice takes longer than to compress on many cores: what is known of the blob says
+        # as much of the layer.
+        source = _Source(on_read, hashed=layer.descriptor is None)
+
+        def finish() -> None:
+            target.close()
+            self._check(layer, source, target, changed)
+            with self._changed:
+                self._held += target.size
+            found = layer.descriptor or layer.describe(target.digest, target.size)
+            done(found, InFile(target.digest, target.size, target.path))
+
+        if members is None:
+            source.target = target.write
+            layer.content.write(source, resources)
+            finish()
+        else:
+            compressing = CompressingSink(members, target.write)
+            source.target = compressing.write
+            layer.content.write(source, resources)
+            compressing.finish()
+            members.then(finish)
 
     def remove(self, blob: InFile) -> None:
         """Remove a file of the spool."""
@@ -116,12 +121,14 @@ class _Source(Sink):
 
 
 class _Target:
-    """Hashes and counts what is written."""
+    """A file at `path`, which hashes and counts what is written."""
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, path: str) -> None:
+        self.path = path
         self.size = 0
-        self._write = write
         self._hash = hashlib.sha256()
+        with writing(path):
+            self._file = open(path, "xb", buffering=0)  # noqa: SIM115
 
     @property
     def digest(self) -> str:
@@ -132,4 +139,11 @@ class _Target:
         """Take `data`."""
         self._hash.update(data)
         self.size += len(data)
-        self._write(data)
+        with writing(self.path):
+            view = memoryview(data)
+            while view:
+                view = view[self._file.write(view) or 0 :]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

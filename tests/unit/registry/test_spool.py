@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from builders.compression.members import Members
 from builders.console.errors import UserError
 from builders.layers.resources import Resources
 from builders.registry.spool import Spool
@@ -14,6 +15,15 @@ from tests.unit.support import deadline
 
 def changed():
     return UserError("changed", hint="hint")
+
+
+def make(spool, layer, resources, made):
+    """Make a layer, and add its file to `made`."""
+    with Members(layer.format, 2) as members:
+        spool.make(
+            layer, resources, members, changed=changed, done=lambda _, file: made.append(file)
+        )
+        members.finish()
 
 
 def test_no_more_than_the_limit_and_a_layer_lies_there(tmp_path):
@@ -34,11 +44,10 @@ def test_no_more_than_the_limit_and_a_layer_lies_there(tmp_path):
     removed = [0]
     thread = threading.Thread(target=remove)
     thread.start()
-    with deadline(60), Resources(helpers=0, threads=2) as resources:
+    with deadline(60), Resources(helpers=0) as resources:
         for layer in layers:
-            _, file = spool.make(layer, resources, changed=changed)
+            make(spool, layer, resources, made)
             most = max(most, len(list(directory.iterdir())))
-            made.append(file)
     thread.join()
     assert most <= 2
 
@@ -48,14 +57,14 @@ def test_a_layer_of_another_diff_id_is_refused(tmp_path):
     (tmp_path / "store/path/file").write_bytes(b"CONTENT")
     spool = Spool(str(tmp_path))
     with Resources(helpers=0) as resources, pytest.raises(UserError, match="changed"):
-        spool.make(opened(plan).layers[0], resources, changed=changed)
+        make(spool, opened(plan).layers[0], resources, [])
 
 
 def test_who_waits_for_room_stops_when_told(tmp_path):
     layers = opened(make_plan(tmp_path, {"path": b"content"})).layers
     spool = Spool(str(tmp_path), limit=0)
     with Resources(helpers=0) as resources:
-        spool.make(layers[0], resources, changed=changed)
+        make(spool, layers[0], resources, [])
         threading.Timer(0.2, spool.stop).start()
         with deadline(10):
-            spool.make(layers[1], resources, changed=changed)
+            make(spool, layers[1], resources, [])
