@@ -6,6 +6,7 @@ let
   dockerTools = import ../. { inherit pkgs; };
   build = import ../nix/build.nix {
     inherit (pkgs) lib stdenvNoCC buildPackages;
+    # Nothing of it is overridden here.
     overridableAttrs = _: derivation: derivation;
   };
   image =
@@ -63,6 +64,10 @@ let
   images = {
     # As people build them: 99 store paths alone, all others in one layer.
     large = image "large" 100 pkgs.largeClosure;
+    # The same, but for its top layer.
+    large-changed = images.large.override {
+      extraCommands = "echo changed > changed";
+    };
     # About 1 GB.
     third = image "third" 100 (
       pkgs.linkFarm "third" {
@@ -89,6 +94,9 @@ pkgs.linkFarm "longshore-benchmarks" (
     value = stream.conf;
   }) images
   // {
+    tenth-load = images.tenth.copyToDockerDaemon;
+    large-load = images.large.copyToDockerDaemon;
+    large-changed-load = images.large-changed.copyToDockerDaemon;
     # The builders' own, with what they depend on.
     python = build.interpreter;
     builders = build.library;

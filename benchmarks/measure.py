@@ -283,6 +283,35 @@ def memory(bench: Bench) -> list[Row]:
     ]
 
 
+def load(bench: Bench) -> list[Row]:
+    """Load images into Docker, beside `docker load` of their streams."""
+    # Not above: it needs what the tests of engines need.
+    from load_image import Loadable, compare_changed, compare_first, compare_there, daemon
+
+    def loadable(image: str) -> Loadable:
+        program = bench.built / f"{image}-load/bin/copy-to-docker-daemon"
+        return Loadable(str(program), shlex.join(bench.stream(image)))
+
+    old, new = loadable("large"), loadable("large-changed")
+    with daemon() as docker:
+        first = compare_first(docker, loadable("tenth"), pairs=bench.pairs)
+        changed = compare_changed(docker, old, new, pairs=bench.pairs)
+        there = compare_there(docker, new, pairs=bench.pairs)
+    against = "the stream, docker load"
+    return [
+        row("load 0.3 GB into an empty Docker", against, first, at_least=0.9),
+        row("load 3.5 GB, the top layer changed", against, changed, at_least=5),
+        Row(
+            what="load 3.5 GB that are there",
+            against=against,
+            unit="s",
+            ours=there.ours,
+            other=there.other,
+            at_most=0.4,
+        ),
+    ]
+
+
 def push(bench: Bench) -> list[Row]:
     """Push to a registry on loopback, beside skopeo with the same stream."""
     image = "tenth" if bench.small else "large"
@@ -425,6 +454,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row] | Measured]] = {
     "decompression": decompression,
     "build-image": build_image,
     "export-image": export_image,
+    "load": load,
     "memory": memory,
     "push": push,
     "sharing": sharing,

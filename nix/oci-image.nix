@@ -67,7 +67,7 @@ in
     };
 
   # outputs :: { name, images, … } ->
-  #   { blobs, manifest, digest, ociArchive, ociLayout, layoutAs, copyToRegistry }
+  #   { blobs, manifest, digest, ociArchive, ociLayout, layoutAs, programs }
   # With `indexAnnotations` of the index of all `images`, else of the only one. `layoutAs` makes a
   # layout with more attributes of its derivation, or with another tag.
   outputs =
@@ -139,13 +139,13 @@ in
       ociArchive = layoutAs "oci" { inherit tag; };
       ociLayout = layoutAs "oci-layout" { inherit tag; };
       inherit layoutAs;
-      inherit (transfers.of {
+      programs = transfers.of {
         name = imageName;
         inherit tag;
         images = map (
           image: (described image).arguments // { inherit (described image) blobs; }
         ) images;
         inherit indexAnnotations;
-      }) copyToRegistry;
+      };
     };
 }

@@ -1,7 +1,8 @@
-# The programs of an image that take it somewhere: passthru.copyToRegistry.
+# The programs of an image that take it somewhere: passthru.copyToRegistry and its kin.
 {
   lib,
   build,
+  buildPackages,
   cacert,
   messages,
 }:
@@ -14,6 +15,7 @@ let
       command,
       description,
       image,
+      variables ? { },
     }:
     build.derivation {
       inherit name;
@@ -22,8 +24,7 @@ let
         python = build.interpreter;
         library = build.library;
         program = name;
-        inherit command image;
-        variables.LONGSHORE_CERTIFICATES = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+        inherit command image variables;
         completions = false;
       };
       meta = {
@@ -49,33 +50,64 @@ let
   ifBuilt = derivation: builtins.unsafeDiscardStringContext "${derivation}";
 in
 {
-  # of :: { images, indexAnnotations, name, tag } -> { copyToRegistry }
+  # of :: { images, indexAnnotations, name, tag } -> { copyToRegistry; copyToDockerDaemon; … }
   # `images` are arguments of builders, their `blobs` derivations.
   # With `lazy`, a program has nothing of the image in its closure, and gets what it sends.
-  of = source: {
-    copyToRegistry = lib.makeOverridable (
-      {
-        lazy ? false,
-      }:
-      program {
-        name = "copy-to-registry";
+  of =
+    source:
+    let
+      image = source // {
+        images = map (image: image // { blobs = ifBuilt image.blobs; }) source.images;
+      };
+
+      into =
+        engine: title: name:
+        program {
+          inherit image name;
+          command = [
+            "longshore"
+            "load"
+            "--into"
+            engine
+          ];
+          description = "Load ${source.name} into ${title}: only what it lacks";
+        };
+    in
+    {
+      copyToRegistry = lib.makeOverridable (
+        {
+          lazy ? false,
+        }:
+        program {
+          name = "copy-to-registry";
+          command = [
+            "longshore"
+            "push"
+          ];
+          description = "Push ${source.name} to a registry: only what is not there yet";
+          image = image // {
+            inherit lazy;
+            images =
+              if lazy then
+                map (image: image // { plan = "${hidden image}"; }) image.images
+              else
+                image.images;
+          };
+          variables.LONGSHORE_CERTIFICATES = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+        }
+      ) { };
+      copyToDockerDaemon = into "docker" "Docker" "copy-to-docker-daemon";
+      copyToPodman = into "podman" "podman" "copy-to-podman";
+      copyToContainerd = into "containerd" "containerd" "copy-to-containerd";
+      copyTo = program {
+        name = "copy-to";
         command = [
           "longshore"
-          "push"
+          "copy"
         ];
-        description = "Push ${source.name} to a registry: only what is not there yet";
-        image = source // {
-          inherit lazy;
-          images = map (
-            image:
-            image
-            // {
-              blobs = ifBuilt image.blobs;
-            }
-            // lib.optionalAttrs lazy { plan = "${hidden image}"; }
-          ) source.images;
-        };
-      }
-    ) { };
-  };
+        description = "Copy ${source.name} to any transport of skopeo";
+        inherit image;
+        variables.LONGSHORE_SKOPEO = lib.getExe' buildPackages.skopeo "skopeo";
+      };
+    };
 }

@@ -182,3 +182,19 @@ def open_index(images: Sequence[OpenImage], annotations: Mapping[str, str]) -> O
     return OpenIndex(
         tuple(images), close=lambda closed: index_blobs(closed, annotations=annotations)
     )
+
+
+def closed(source: OpenImage | OpenIndex) -> Image | Index:
+    """Return `source`, of whose layers nothing may be open: none is to be compressed."""
+    if isinstance(source, OpenIndex):
+        return source.close([_as_image(image) for image in source.images])
+    return _as_image(source)
+
+
+def _as_image(image: OpenImage) -> Image:
+    blobs = []
+    for layer in image.layers:
+        if layer.descriptor is None:
+            raise ValueError("a layer is still to be compressed")
+        blobs.append(Blob(layer.descriptor, layer.content))
+    return image.close(blobs)

@@ -17,6 +17,8 @@ from builders.console.errors import die
 
 SUBCOMMANDS: Final = {
     "completion": "builders.programs.completion",
+    "copy": "builders.programs.copy_image",
+    "load": "builders.programs.load",
     "push": "builders.programs.push",
 }
 """The module of each subcommand. It is imported when it runs, or when all are to be described."""

@@ -7,7 +7,6 @@ on standard error.
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from builders.console.transfers import Transfers
 from builders.formats.image_sources import NamedOpenImage, Reading, read_source
 from builders.processes import usable_cores
 from builders.programs.fetching import Fetcher
+from builders.programs.given_image import add_image, architecture
 from builders.registry.client import Client
 from builders.registry.credentials import find_credentials
 from builders.registry.destinations import (
@@ -58,8 +58,6 @@ EXAMPLES: Final = (
 )
 
 _JOBS: Final = 8
-_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
-"""The machines of Linux in Go's words."""
 
 
 @dataclass(frozen=True)
@@ -108,19 +106,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--attach", help=argparse.SUPPRESS)
 
 
-def add_image(parser: argparse.ArgumentParser) -> None:
-    """Add the argument `image`, but for the programs that are of one image."""
-    own = os.environ.get("LONGSHORE_IMAGE")
-    if own:
-        parser.set_defaults(image=own)
-        return
-    parser.add_argument(
-        "image",
-        metavar="PLAN|RESULT|ARCHIVE|LAYOUT",
-        help="the image: its plan, a stream script or an archive that was built, or an OCI layout",
-    )
-
-
 def run(given: argparse.Namespace) -> None:
     """Push the image."""
     _check(given)
@@ -147,7 +132,7 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
     fetcher = Fetcher(directory, tell=shown.log)
     reading = Reading(
         compression=LayerCompression(given.compress) if given.compress else None,
-        architecture=_ARCHITECTURES.get(platform.machine(), platform.machine()),
+        architecture=architecture(),
         jobs=cores,
         hint=CHECK_STORE,
         find=fetcher.find,

@@ -104,14 +104,14 @@ arguments.strict "buildImageIndex" (
           imageName = fullName;
           imageIndex = true;
           inherit (outputs)
-            copyToRegistry
             digest
             manifest
             ociArchive
             ociLayout
             ;
           blobs = map (image: image.blobs) images;
-        };
+        }
+        // outputs.programs;
     };
   }
 )

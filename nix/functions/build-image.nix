@@ -243,7 +243,6 @@ arguments.strict "buildImage" (
             inherit imageTag;
             inherit (outputs)
               blobs
-              copyToRegistry
               digest
               manifest
               ociArchive
@@ -252,7 +251,8 @@ arguments.strict "buildImage" (
             ociImage = asOci // {
               inherit (outputs) layoutAs;
             };
-          };
+          }
+          // outputs.programs;
       };
     }
   )

@@ -247,7 +247,7 @@ arguments.strict "streamLayeredImage" (
       call = streamWith { inherit madeInContainers; };
       inherit given;
     };
-    passthru = passthru // {
+    passthru = passthru // outputs.programs // {
       inherit
         conf
         customisationLayer
@@ -257,7 +257,6 @@ arguments.strict "streamLayeredImage" (
       inherit (conf) graph imageTag;
       inherit (outputs)
         blobs
-        copyToRegistry
         digest
         manifest
         ociArchive

@@ -217,8 +217,9 @@ LEVELS = {
     "formats": 6,
     "rootfs": 6,
     "registry": 6,
-    "derivations": 7,
-    "programs": 7,
+    "engines": 7,
+    "derivations": 8,
+    "programs": 8,
 }
 """Rooms import from lower ones. "" are the modules beside the rooms, but for __main__."""
 
