@@ -143,8 +143,8 @@ class _Load:
         with self._named(registry.reference):
             with registry:
                 self._follow(registry)
-            asked = registry.traffic.sent
-            sent = [blob for blob in self.image.layers if asked[_digest(blob)]]
+            begun = registry.traffic.begun
+            sent = [blob for blob in self.image.layers if _digest(blob) in begun]
             return self._loaded("pull", sent, requests=len(registry.traffic.requests))
 
     def _follow(self, registry: LoopbackRegistry) -> None:

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from builders.closure.graph import Graph, graph_to_nodes
-from builders.console.errors import die
 from builders.image.dates import NOW
 from builders.image.layer_kinds import Layer, layer_from_json
 from builders.image.layering import hash_layers
@@ -108,15 +107,6 @@ def plan_from_json(text: str) -> Plan:
             "layers": tuple(map(layer_from_json, data["layers"])),
         }
     )
-
-
-def read_plan(path: str) -> Plan:
-    """Return the plan in the file `path`; raises `UserError` where it can't be read."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return plan_from_json(file.read())
-    except OSError as error:
-        die(f"can't read the image plan {path}: {error.strerror}", hint="build the image again")
 
 
 def graph_to_json(

@@ -12,7 +12,7 @@ from builders.console.errors import die
 from builders.console.terminal import takes_output
 from builders.formats.image_stream import stream_image
 from builders.image.names import check_repo_tag
-from builders.image.plan import read_plan
+from builders.image.plan import plan_from_json
 from builders.processes import usable_cores
 from builders.remedies import CHECK_STORE
 
@@ -35,8 +35,16 @@ def main(arguments: list[str]) -> None:
         die("standard output is closed", hint=hint)
     if os.isatty(1):
         die("an image is not written to a terminal", hint=hint)
+    try:
+        with open(given.plan, encoding="utf-8") as file:
+            plan = plan_from_json(file.read())
+    except OSError as error:
+        die(
+            f"can't read the image plan {given.plan}: {error.strerror}",
+            hint="build the image again",
+        )
     stream_image(
-        read_plan(given.plan),
+        plan,
         1,
         repo_tag=given.repo_tag,
         # A build may run this script, too: mergeImages and exportImage do.

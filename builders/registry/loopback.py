@@ -100,6 +100,7 @@ class LoopbackRegistry:
         Raises `OSError` where the client takes no more. Any other failure is kept, and raised.
         """
         digest, size = blob.descriptor.digest, blob.descriptor.size
+        self.traffic.begin(digest)
         counted = self.traffic.counter(digest)
         target = FileSink(fd, on_written=counted)
         sink = RangeSink(target, part or ByteRange(0, size))
@@ -141,6 +142,8 @@ class Traffic:
         self.requests: list[str] = []
         """Method and path of each, what is no HTTP left out."""
         self._sent: Counter[str] = Counter()
+        self.begun: set[str] = set()
+        """Digests of the blobs of which some was sent."""
         self.whole: set[str] = set()
         """Digests of the blobs that went out whole, in one answer."""
         self.greeted = threading.Event()
@@ -156,6 +159,11 @@ class Traffic:
     def counter(self, digest: str) -> "_Counter":
         """Return what counts the bytes of one answer."""
         return _Counter(self, digest)
+
+    def begin(self, digest: str) -> None:
+        """Note that bytes of the blob `digest` are about to go out."""
+        with self._lock:
+            self.begun.add(digest)
 
     def add(self, digest: str, count: int) -> None:
         """Count bytes of the blob `digest`."""

@@ -32,24 +32,22 @@ from builders.image.platform import Platform
 from tests.conftest import REPOSITORY
 from tests.engine.engines import Docker, EngineError, Podman, docker_daemon, execute
 from tests.engine.machine import Machine
-from tests.engine.others import Containerd
-from tests.engine.test_other_engines import started
+from tests.engine.others import CONTAINERS, Containerd, started
 from tests.nix.images import build
 from tests.unit.plans import make_plan
 
 HERE = ["docker here", "podman here"]
 """Those of this machine."""
-ENGINES = [*HERE, "docker-overlay2", "docker-containerd", "containerd", "podman"]
-GRAPH_DRIVERS = ("docker here", "docker-overlay2")
+GRAPH_DRIVERS = ("docker here", "docker-overlay2", "newest docker-overlay2")
 
-MANIFESTS = ("docker-containerd", "containerd")
+MANIFESTS = ("docker-containerd", "newest docker-containerd", "containerd")
 """Engines that know an image by its manifest, which they make up themselves of an archive of
 Docker's. The others know it by its configuration."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """An engine, its name in `ENGINES`, and the words of its client."""
+    """An engine, its name in `HERE` or `CONTAINERS`, and the words of its client."""
 
     name: str
     engine: Any
@@ -128,7 +126,14 @@ class Running:
         return config["rootfs"]["diff_ids"] == diff_ids and layers == set(diff_ids)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+def machine_of(name: str, request: pytest.FixtureRequest) -> Machine:
+    """The machine of an engine that is not here."""
+    kind = "newest_machine" if name.startswith("newest ") else "other_machine"
+    machine: Machine = request.getfixturevalue(kind)
+    return machine
+
+
+@pytest.fixture(scope="module", params=[*HERE, *CONTAINERS])
 def module_engine(
     request: pytest.FixtureRequest, engine_directory: pathlib.Path
 ) -> Iterator[Running]:
@@ -141,9 +146,8 @@ def module_engine(
         elif name == "podman here":
             engine = Podman(engine_directory / "podman")
         else:
-            machine: Machine = request.getfixturevalue("other_machine")
-            directory = machine.directory / str(len(list(machine.directory.iterdir())))
-            directory.mkdir()
+            machine = machine_of(name, request)
+            directory = pathlib.Path(tempfile.mkdtemp(dir=machine.directory))
             engine = stack.enter_context(started(name, machine, directory))
         yield Running(name, engine, tuple(engine.client()))
 
@@ -228,7 +232,7 @@ def test_an_image_is_the_same_on_each_way(running: Running, tmp_path: pathlib.Pa
     assert running.names() == {name}
     assert running.is_whole(name, image, tmp_path)
     known = 2 if strategy != "full" else 0
-    if strategy == "load" and running.name == "docker-containerd":
+    if strategy == "load" and running.name.endswith("docker-containerd"):
         # Its API doesn't tell of blobs.
         known = 0
     elif running.name not in GRAPH_DRIVERS and known:
@@ -337,9 +341,8 @@ def unreachable(
                 daemon = docker_daemon(directory, "--storage-driver=vfs", prefix=alone)
                 engine = stack.enter_context(daemon)
         else:
-            machine: Machine = request.getfixturevalue("other_machine")
-            directory = machine.directory / str(len(list(machine.directory.iterdir())))
-            directory.mkdir()
+            machine = machine_of(name, request)
+            directory = pathlib.Path(tempfile.mkdtemp(dir=machine.directory))
             apart = Machine((*machine.prefix, *alone), machine.directory, machine.cgroup)
             engine = stack.enter_context(started(name, apart, directory))
         yield Running(name, engine, tuple(engine.client()))
@@ -355,7 +358,7 @@ def test_an_engine_that_does_not_reach_loopback_gets_archives(
     assert "127.0.0.1" in capsys.readouterr().err
     image = make(tmp_path / "image", ccc=b"other")
     second = unreachable.load(image)
-    if unreachable.name == "docker-containerd":
+    if unreachable.name.endswith("docker-containerd"):
         assert (second.way, second.layers) == ("full", 4)
     else:
         assert second.way == "load"

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -238,7 +239,11 @@ def test_requests_and_bytes_are_counted(client, registry, image):
         f"GET {path}/blobs/{layer.digest}",
         f"GET {path}/blobs/{layer.digest}",
     ]
+    # Counted when they are out, which the client may know before.
+    while registry.traffic.sent[layer.digest] < layer.size + 10:
+        time.sleep(0.001)
     assert registry.traffic.sent[layer.digest] == layer.size + 10
+    assert registry.traffic.begun == {image.top.descriptor.digest, layer.digest}
     assert registry.traffic.whole == {image.top.descriptor.digest, layer.digest}
 
 
