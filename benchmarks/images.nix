@@ -64,10 +64,6 @@ let
   images = {
     # As people build them: 99 store paths alone, all others in one layer.
     large = image "large" 100 pkgs.largeClosure;
-    # The same, but for its top layer.
-    large-changed = images.large.override {
-      extraCommands = "echo changed > changed";
-    };
     # About 1 GB.
     third = image "third" 100 (
       pkgs.linkFarm "third" {
@@ -94,9 +90,10 @@ pkgs.linkFarm "longshore-benchmarks" (
     value = stream.conf;
   }) images
   // {
-    tenth-load = images.tenth.copyToDockerDaemon;
-    large-load = images.large.copyToDockerDaemon;
-    large-changed-load = images.large-changed.copyToDockerDaemon;
+    tenth-before-load = images.tenth-before.copyToDockerDaemon;
+    tenth-after-load = images.tenth-after.copyToDockerDaemon;
+    large-before-load = images.large-before.copyToDockerDaemon;
+    large-after-load = images.large-after.copyToDockerDaemon;
     # The builders' own, with what they depend on.
     python = build.interpreter;
     builders = build.library;
