@@ -49,6 +49,7 @@ def compare_first(docker: Docker, image: Loadable, *, pairs: int) -> Comparison:
 
 def compare_changed(docker: Docker, old: Loadable, new: Loadable, *, pairs: int) -> Comparison:
     """Load `new` where `old` is, as often as is said, and at last let both stay."""
+    docker.remove_all()
     _run(f"{_ours(docker, old)} old:1")
 
     def timed(command: str) -> float:

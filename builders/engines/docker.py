@@ -92,6 +92,13 @@ class Docker(_DockerLike):
             return False
         return "containerd.snapshotter" not in said
 
+    def checks_archives(self) -> bool:
+        """Whether images are kept by a graph driver.
+
+        Since version 28 the other store logs that it can't unpack an image, and says it is loaded.
+        """
+        return self.prefers_archives()
+
     def drop(self, reference: str) -> None:
         """Remove the name; the image stays where it has others."""
         self.client.run("image", "rm", reference)

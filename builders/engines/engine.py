@@ -53,6 +53,10 @@ class Engine(ABC):
     def prefers_archives(self) -> bool:
         """Whether an archive without the `known_layers` is the better way where there are any."""
 
+    def checks_archives(self) -> bool:
+        """Whether it refuses an archive in which a layer has other bytes than it should have."""
+        return True
+
     @abstractmethod
     def tag(self, reference: str, name: str) -> None:
         """Let `name` be the image that `reference` is, whatever it was before."""

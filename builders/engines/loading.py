@@ -202,13 +202,16 @@ class _Load:
                 with suppress(BrokenPipeError):
                     running.stdin.close()
                 progress.abandon()
+                digests = {_digest(blob) for blob in sent}
                 try:
                     running.finish()
                 except ClientError as error:
-                    self._check(error, {_digest(blob) for blob in sent})
+                    self._check(error, digests)
                     raise _RefusedError(
                         f"{self.engine.title} refuses the archive: {error}"
                     ) from None
+                if not self.engine.checks_archives():
+                    self._verify(digests)
             return self._loaded(way, sent)
 
     @contextmanager
@@ -228,12 +231,15 @@ class _Load:
         return Loaded(self.names, way, len(sent), total, requests)
 
     def _check(self, error: ClientError, sent: Collection[str]) -> None:
-        """Raise `UserError` where a layer that was `sent` is not what was planned.
+        """Raise `UserError` where `error` is about bytes, and a layer that was `sent` has others.
 
         Engines notice it, and only we know what the layer is made of.
         """
-        if not _WRONG_BYTES.search(str(error)):
-            return
+        if _WRONG_BYTES.search(str(error)):
+            self._verify(sent)
+
+    def _verify(self, sent: Collection[str]) -> None:
+        """Raise `UserError` where a layer that was `sent` is not what was planned."""
         for blob in self.image.layers:
             layer = blob.content.layer
             if layer is None or _digest(blob) not in sent:

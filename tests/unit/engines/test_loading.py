@@ -272,3 +272,10 @@ def test_a_path_that_has_other_content_is_named_where_an_engine_notices(
         docker.load(image, strategy=strategy)
     assert f"{tmp_path}/first/store/bbb" in str(raised.value)
     assert docker.names == []
+
+
+def test_where_an_engine_does_not_notice_other_content_the_load_does(docker, image, tmp_path):
+    (tmp_path / "first/store/bbb/file").write_bytes(b"x")
+    with pytest.raises(UserError, match="has changed since the image was planned"):
+        docker.load(image, strategy="full")
+    assert docker.names == []
