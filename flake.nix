@@ -17,6 +17,10 @@
       toolsOf = pkgs: import ./. { inherit pkgs; };
       # exportImage of a path has no place in a flake's pure evaluation.
       examplesOf = pkgs: lib.filterAttrs (_: lib.isDerivation) (toolsOf pkgs).examples;
+      longshoreApp = pkgs: {
+        type = "app";
+        program = lib.getExe (toolsOf pkgs).longshore;
+      };
       # Streams are programs: `nix run .#NAME | docker load`.
       streamsOf = pkgs: lib.filterAttrs (_: image: image.isExe or false) (examplesOf pkgs);
 
@@ -55,7 +59,7 @@
           default = (examplesOf pkgs).hello;
         }
         // lib.optionalAttrs (toolsOf pkgs ? nix-prefetch-docker) {
-          inherit (toolsOf pkgs) nix-prefetch-docker;
+          inherit (toolsOf pkgs) longshore nix-prefetch-docker;
         }
       );
 
@@ -70,6 +74,8 @@
             type = "app";
             program = lib.getExe (toolsOf pkgs).nix-prefetch-docker;
           };
+          default = longshoreApp pkgs;
+          longshore = longshoreApp pkgs;
         }
       );
 

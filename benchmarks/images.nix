@@ -4,13 +4,27 @@
 }:
 let
   dockerTools = import ../. { inherit pkgs; };
-  build = import ../nix/build.nix { inherit (pkgs) lib stdenvNoCC buildPackages; };
+  build = import ../nix/build.nix {
+    inherit (pkgs) lib stdenvNoCC buildPackages;
+    # Nothing of it is overridden here.
+    overridableAttrs = _: derivation: derivation;
+  };
   image =
     name: maxLayers: contents:
     dockerTools.streamLayeredImage {
       inherit name maxLayers;
       tag = "latest";
       config.Cmd = [ "${contents}" ];
+    };
+  # One file of `contents` is all that differs.
+  pushed =
+    closure: text:
+    dockerTools.streamLayeredImage {
+      name = "pushed";
+      tag = "latest";
+      layering = "size";
+      contents = [ (pkgs.writeTextDir "share/text" text) ];
+      config.Cmd = [ "${closure}" ];
     };
   files =
     name: count: least: most:
@@ -62,6 +76,10 @@ let
     # What no closure is, but some part of one may be.
     small = image "small" 100 (files "small-files" 200000 1024 1024);
     mixed = image "mixed" 100 (files "mixed-files" 4000 0 1000000);
+    large-before = pushed pkgs.largeClosure "before";
+    large-after = pushed pkgs.largeClosure "after";
+    tenth-before = pushed pkgs.largePackages.ffmpeg "before";
+    tenth-after = pushed pkgs.largePackages.ffmpeg "after";
   };
 in
 pkgs.linkFarm "longshore-benchmarks" (
@@ -72,8 +90,13 @@ pkgs.linkFarm "longshore-benchmarks" (
     value = stream.conf;
   }) images
   // {
+    tenth-before-load = images.tenth-before.copyToDockerDaemon;
+    tenth-after-load = images.tenth-after.copyToDockerDaemon;
+    large-before-load = images.large-before.copyToDockerDaemon;
+    large-after-load = images.large-after.copyToDockerDaemon;
     # The builders' own, with what they depend on.
     python = build.interpreter;
     builders = build.library;
+    longshore = dockerTools.longshore;
   }
 )

@@ -23,7 +23,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from export_image import compare_export, write_layers
-from pairs import Comparison, compare, first_byte, run, spread
+from pairs import Comparison, Run, compare, first_byte, run, spread
+from push import Image, Pushes, registry, times
 from report import Measured, Row, sharing_cells, write_table
 
 HERE = pathlib.Path(__file__).parent
@@ -34,10 +35,14 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Bench:
-    """What the benchmarks have to work with: what was built, and how often to measure."""
+    """What the benchmarks have to work with: what was built, and how often to measure.
+
+    `small` takes an image of a tenth where others would take long.
+    """
 
     built: pathlib.Path
     pairs: int
+    small: bool = False
 
     def stream(self, image: str) -> list[str]:
         """Return the command that streams `image`."""
@@ -278,6 +283,105 @@ def memory(bench: Bench) -> list[Row]:
     ]
 
 
+def load(bench: Bench) -> list[Row]:
+    """Load images into Docker, beside `docker load` of their streams."""
+    # Not above: it needs what the tests of engines need.
+    from load_image import Loadable, compare_changed, compare_first, compare_there, daemon
+
+    def loadable(image: str) -> Loadable:
+        program = bench.built / f"{image}-load/bin/copy-to-docker-daemon"
+        return Loadable(str(program), shlex.join(bench.stream(image)))
+
+    image = "tenth" if bench.small else "large"
+    what = f"load {0.3 if bench.small else 3.5} GB"
+    old, new = loadable(f"{image}-before"), loadable(f"{image}-after")
+    with daemon() as docker:
+        first = compare_first(docker, loadable("tenth-after"), pairs=bench.pairs)
+        changed = compare_changed(docker, old, new, pairs=bench.pairs)
+        there = compare_there(docker, new, pairs=bench.pairs)
+    against = "the stream, docker load"
+    return [
+        row("load 0.3 GB into an empty Docker", against, first, at_least=0.9),
+        row(f"{what} after a change", against, changed, at_least=5),
+        Row(
+            what=f"{what} that is there",
+            against=against,
+            unit="s",
+            ours=there.ours,
+            other=there.other,
+            at_most=0.4,
+        ),
+    ]
+
+
+def push(bench: Bench) -> list[Row]:
+    """Push to a registry on loopback, beside skopeo with the same stream."""
+    image = "tenth" if bench.small else "large"
+    gigabytes = 0.3 if bench.small else 3.5
+    before, after = (
+        Image(bench.plan(f"{image}-{when}"), str(bench.built / f"{image}-{when}"))
+        for when in ("before", "after")
+    )
+    with tempfile.TemporaryDirectory() as name, registry(pathlib.Path(name)) as address:
+        pushes = Pushes(
+            str(bench.built / "longshore/bin/longshore"), address, pathlib.Path(name), before, after
+        )
+        pushes.cold()
+        cold = [pushes.cold() for _ in range(bench.pairs)]
+        alone = [
+            run(bench.python("compress_layers.py", before.plan, "gz")) for _ in range(bench.pairs)
+        ]
+        fresh = [pushes.changed(cached=False) for _ in range(bench.pairs)]
+        change = pushes.reports[-1]
+        cached = [pushes.changed(cached=True) for _ in range(bench.pairs)]
+        unchanged = [pushes.unchanged() for _ in range(bench.pairs)]
+        again = pushes.reports[-1]
+    sent = sum(blob["size"] for blob in change["blobs"] if blob["status"] == "sent")
+    what = f"push {gigabytes} GB"
+    rows = [
+        row(
+            f"{what} to an empty registry",
+            "the stream through skopeo",
+            side_by_side(cold),
+            at_least=2,
+        ),
+        row(
+            f"{what} to an empty registry",
+            "compressing it, and no more",
+            side_by_side([(mine, its) for (mine, _), its in zip(cold, alone, strict=True)]),
+            at_least=0.9,
+        ),
+        row(f"{what} after a change", "skopeo on a fresh machine", side_by_side(fresh), at_least=5),
+        row(f"{what} after a change", "skopeo with its cache", side_by_side(cached), at_least=1),
+    ]
+    for label, unit, values, most in (
+        ("peak memory of pushing", "MiB", [mine.peak / MIB for mine, _ in cold], 200),
+        ("pushing unchanged", "s", [one.seconds for one in unchanged], 0.5),
+        ("CPU time of pushing a change of", "s", [mine.cpu for mine, _ in fresh], 1.0),
+        ("requests after a change of", "requests", [float(change["requests"])], 16),
+        ("requests for an unchanged image of", "requests", [float(again["requests"])], 3),
+        (
+            "bytes sent after a change of",
+            "kB",
+            [change["bytesSent"] / 1000],
+            round(sent / 1000 + 64, 1),
+        ),
+    ):
+        figure = spread(values)
+        rows.append(Row(f"{label} {gigabytes} GB", "the same", unit, figure, figure, at_most=most))
+    return rows
+
+
+def side_by_side(runs: Sequence[tuple[Run, Run]]) -> Comparison:
+    """Return what pairs of runs, ours first, have taken."""
+    return Comparison(
+        ours=times([mine for mine, _ in runs]),
+        other=times([its for _, its in runs]),
+        ratio=spread([its.seconds / mine.seconds for mine, its in runs]),
+        peak=max(mine.peak for mine, _ in runs),
+    )
+
+
 GRAPHS = (5_000, 10_000, 20_000, 50_000)
 
 
@@ -352,7 +456,9 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row] | Measured]] = {
     "decompression": decompression,
     "build-image": build_image,
     "export-image": export_image,
+    "load": load,
     "memory": memory,
+    "push": push,
     "sharing": sharing,
 }
 
@@ -376,6 +482,7 @@ def main() -> None:
     parser.add_argument("built", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--pairs", type=int, default=5, metavar="N")
     parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--small", action="store_true")
     given = parser.parse_intermixed_args()
     for name in given.names:
         if name not in BENCHMARKS:
@@ -383,7 +490,7 @@ def main() -> None:
     if given.pairs < 1:
         parser.error("--pairs must be 1 or more")
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    bench = Bench(given.built, given.pairs)
+    bench = Bench(given.built, given.pairs, small=given.small)
     for name in given.names or BENCHMARKS:
         measured = BENCHMARKS[name](bench)
         if not isinstance(measured, Measured):

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a command: wall-clock seconds, peak memory of the process in bytes."""
+    """One run of a command: wall-clock seconds, peak memory of the process in bytes.
+
+    `cpu` are the seconds that all its threads were at work.
+    """
 
     seconds: float
     peak: int
+    cpu: float
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def run(command: Sequence[str], *, into: Sequence[str] = ("cat",)) -> Run:
     seconds = time.monotonic() - start
     if writer.returncode or code:
         raise RuntimeError(f"{command[0]} ended with {writer.returncode}, {into[0]} with {code}")
-    return Run(seconds, usage.ru_maxrss * 1024)
+    return Run(seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)
 
 
 def first_byte(command: Sequence[str]) -> float:

@@ -139,7 +139,8 @@ def write_table(table: pathlib.Path, results: dict[str, Any], names: Iterable[st
             # Bytes are the same on every machine.
             if results[name]["rows"] and results[name]["machine"] not in machines:
                 machines.append(results[name]["machine"])
-    text = INTRODUCTION + "\n".join(lines) + "\n\nMeasured on: " + "; ".join(machines) + ".\n"
+    text = INTRODUCTION + "\n".join(lines) + "\n\nMeasured on:\n\n"
+    text += "".join(f"- {machine}\n" for machine in machines)
     if "sharing" in results:
         text += SHARING
         for shared in results["sharing"]["sharing"]:

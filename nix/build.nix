@@ -13,6 +13,7 @@ let
     packages.isal
     packages.libarchive-c
     packages.pyelftools
+    packages.urllib3
     packages.zstandard
   ]);
 

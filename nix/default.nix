@@ -98,6 +98,7 @@ let
     scripts = callPackage ./scripts.nix { };
     storePaths = callPackage ./checks/store-paths.nix { };
     # streamLayeredImage, for functions that know more of an image than its attributes say.
+    transfers = callPackage ./transfers.nix { };
     streamWith = callPackage ./functions/stream-layered-image.nix;
     values = callPackage ./checks/values.nix { };
   };
@@ -137,6 +138,7 @@ let
     # Images of registries
     pullImage = callPackage ./functions/pull-image.nix { };
     nix-prefetch-docker = callPackage ./functions/nix-prefetch-docker.nix { };
+    longshore = callPackage ./functions/longshore.nix { };
 
     # Environment helpers
     binSh = callPackage ./functions/bin-sh.nix { };

@@ -5,6 +5,7 @@
   go,
   messages,
   oci,
+  transfers,
 }:
 let
   # described :: { name, conf, compression, annotations, isNow } -> { arguments; blobs; }
@@ -65,7 +66,8 @@ in
       isNow = lib.elem "now" times;
     };
 
-  # outputs :: { name, images, … } -> { blobs, manifest, digest, ociArchive, ociLayout, layoutAs }
+  # outputs :: { name, images, … } ->
+  #   { blobs, manifest, digest, ociArchive, ociLayout, layoutAs, programs }
   # With `indexAnnotations` of the index of all `images`, else of the only one. `layoutAs` makes a
   # layout with more attributes of its derivation, or with another tag.
   outputs =
@@ -137,5 +139,13 @@ in
       ociArchive = layoutAs "oci" { inherit tag; };
       ociLayout = layoutAs "oci-layout" { inherit tag; };
       inherit layoutAs;
+      programs = transfers.of {
+        name = imageName;
+        inherit tag;
+        images = map (
+          image: (described image).arguments // { inherit (described image) blobs; }
+        ) images;
+        inherit indexAnnotations;
+      };
     };
 }

@@ -9,5 +9,5 @@ final: prev: {
     // import ./. { pkgs = final; }
     // (if previous ? examples then { inherit (previous) examples; } else { });
   ociTools = prev.ociTools or { } // final.dockerTools.ociTools;
-  inherit (final.dockerTools) nix-prefetch-docker;
+  inherit (final.dockerTools) longshore nix-prefetch-docker;
 }

@@ -43,6 +43,11 @@ class LayerCompression:
         return MemberFormat(self.compressor, self.level or DEFAULT_LEVELS[self.compressor])
 
     @property
+    def stream(self) -> str:
+        """The compression in the words of builders.compression.streams."""
+        return _STREAMS[self.compressor]
+
+    @property
     def annotations(self) -> dict[str, str]:
         """What the descriptor of a compressed layer says of its compressor."""
         return {COMPRESSOR: str(self.format)} if self.format else {}
@@ -54,7 +59,7 @@ class LayerCompression:
     def media_type(self, layer: Layer) -> str:
         """Return the media type that `layer` has as a blob; raises `UserError` if there is none."""
         if self.applies_to(layer):
-            return MEDIA_TYPES[_STREAMS[self.compressor]]
+            return MEDIA_TYPES[self.stream]
         if layer.blob.media_type is None:
             die(
                 f"a layer of the base image ({', '.join(layer.needs)}) is compressed with what the "

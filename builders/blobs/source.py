@@ -159,7 +159,13 @@ def image_blobs(plan: Plan, layers: Sequence[Blob], *, annotations: Mapping[str,
 
     `annotations` are the manifest's.
     """
-    config = image_config(plan)
+    return assembled(image_config(plan), layers, platform=plan.platform, annotations=annotations)
+
+
+def assembled(
+    config: bytes, layers: Sequence[Blob], *, platform: Platform, annotations: Mapping[str, str]
+) -> Image:
+    """Return the blobs of the image with the image configuration `config`, which has `layers`."""
     described = descriptor_of(config, CONFIG_TYPE)
     manifest: dict[str, Any] = {
         "schemaVersion": _SCHEMA_VERSION,
@@ -169,8 +175,8 @@ def image_blobs(plan: Plan, layers: Sequence[Blob], *, annotations: Mapping[str,
     }
     document = _document(manifest, annotations)
     return Image(
-        platform=plan.platform,
-        manifest=_bytes(document, MANIFEST_TYPE, platform=plan.platform),
+        platform=platform,
+        manifest=_bytes(document, MANIFEST_TYPE, platform=platform),
         config=Blob(described, Bytes(config)),
         layers=tuple(layers),
     )

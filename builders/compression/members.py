@@ -96,6 +96,12 @@ class Members:
         while len(self._pending) > self._most:
             self._hand_over()
 
+    def then(self, call: Callable[[], object]) -> None:
+        """Let `call` be called once all that was added before it is handed over."""
+        done: Future[bytes] = Future()
+        done.set_result(b"")
+        self._pending.append((done, lambda _: call()))
+
     def finish(self) -> None:
         """Hand over all that was added."""
         while self._pending:

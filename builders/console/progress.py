@@ -25,6 +25,11 @@ class Progress:
         self._start = time.monotonic()
         self._shown = 0.0
 
+    def expect(self, total: int, *, layers: int = 1) -> None:
+        """Count on so many more bytes, in so many more layers."""
+        self._total += total
+        self._layers += layers
+
     def log(self, line: str) -> None:
         """Print `line`, where no terminal shows the moving line instead."""
         if not self._terminal:

@@ -1,49 +1,12 @@
 """The images that OCI outputs are made of, as their builders are told of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from builders.blobs.compressed_layers import CompressedLayers, compress_layers
-from builders.blobs.layer_compression import LayerCompression
+from builders.blobs.compressed_layers import compress_layers
+from builders.blobs.planned_images import PlannedImage
 from builders.blobs.source import Image, Index, image_blobs, index_blobs
 from builders.console.errors import die
-from builders.image.plan import Plan, plan_from_json
 from builders.remedies import CHECK_STORE
-
-
-@dataclass(frozen=True)
-class PlannedImage:
-    """An image of the `plan`, called `name` in messages.
-
-    Its own layers are compressed with `compressor` at `compression_level`, and its manifest has
-    `annotations`. `blobs` is the output of compressed_layers, or None.
-    """
-
-    name: str
-    plan: str
-    compressor: str
-    compression_level: int | None
-    annotations: Mapping[str, str]
-    blobs: str | None = None
-
-    @property
-    def compression(self) -> LayerCompression:
-        """How layers are compressed."""
-        return LayerCompression(self.compressor, self.compression_level)
-
-    def known(self) -> CompressedLayers | None:
-        """Return what is known of the compressed layers."""
-        if self.blobs is None:
-            return None
-        with open(self.blobs, encoding="utf-8") as file:
-            return CompressedLayers.from_json(file.read())
-
-    def resolved(self, *, jobs: int) -> Plan:
-        """Return the plan; where the time of the build is in it, that of `blobs`."""
-        with open(self.plan, encoding="utf-8") as file:
-            plan = plan_from_json(file.read())
-        known = self.known()
-        return plan.resolve(jobs=jobs, hint=CHECK_STORE, now=known.time if known else None)
 
 
 def described(image: PlannedImage, *, jobs: int) -> Image:
@@ -51,13 +14,13 @@ def described(image: PlannedImage, *, jobs: int) -> Image:
     known = image.known()
     if known is None:
         raise ValueError(f"the compressed layers of {image.name} are not known")
-    plan = image.resolved(jobs=jobs)
+    plan = image.resolved(jobs=jobs, hint=CHECK_STORE)
     return image_blobs(plan, known.blobs(plan), annotations=image.annotations)
 
 
 def compressed(image: PlannedImage, directory: str, *, jobs: int) -> Image:
     """Return the blobs of `image`, its compressed layers as files in `directory`."""
-    plan = image.resolved(jobs=jobs)
+    plan = image.resolved(jobs=jobs, hint=CHECK_STORE)
     layers = compress_layers(
         plan, image.compression, jobs=jobs, directory=directory, hint=CHECK_STORE
     )

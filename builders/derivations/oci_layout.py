@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from builders.blobs.planned_images import PlannedImage
 from builders.console.errors import writing
 from builders.derivations import arguments
 from builders.derivations.image_plan import output_hash
-from builders.derivations.oci_images import PlannedImage, compressed, together
+from builders.derivations.oci_images import compressed, together
 from builders.formats.oci_writers import (
     NamedSource,
     blob_directory,

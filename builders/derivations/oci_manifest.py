@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from builders.blobs.planned_images import PlannedImage
 from builders.blobs.source import Bytes
 from builders.console.errors import writing
 from builders.derivations import arguments
-from builders.derivations.oci_images import PlannedImage, described, together
+from builders.derivations.oci_images import described, together
 
 
 @dataclass(frozen=True)
 class Arguments:
     """What oci_manifest takes.
 
-    `images` are the fields of builders.derivations.oci_images.PlannedImage. There is one, or
+    `images` are the fields of builders.blobs.planned_images.PlannedImage. There is one, or
     `index_annotations` are those of the index of them all.
     """
 

@@ -116,18 +116,23 @@ def read_images(
     each of several architectures, it is the one for `architecture`.
     """
     with open_archive(path, jobs=jobs, what=what) as archive:
-        if MANIFEST in archive.members:
-            images = docker_images(archive)
-        elif INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end:
-            images = oci_images(archive, architecture=architecture)
-        else:
-            raise _no_image(archive)
-        if sum(len(image.layers) for image in images) > _MENTIONS_MAX:
-            die(
-                f"{what}: its images name more than {_MENTIONS_MAX} layers in all",
-                hint="save fewer images into one archive",
-            )
-        return tuple(_read_image(archive, image) for image in images)
+        return images_in(archive, architecture=architecture)
+
+
+def images_in(archive: ImageArchive, *, architecture: str | None) -> tuple[BaseImage, ...]:
+    """Return all images in an open archive; all else is as in `read_images`."""
+    if MANIFEST in archive.members:
+        images = docker_images(archive)
+    elif INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end:
+        images = oci_images(archive, architecture=architecture)
+    else:
+        raise _no_image(archive)
+    if sum(len(image.layers) for image in images) > _MENTIONS_MAX:
+        die(
+            f"{archive.what}: its images name more than {_MENTIONS_MAX} layers in all",
+            hint="save fewer images into one archive",
+        )
+    return tuple(_read_image(archive, image) for image in images)
 
 
 def read_layout(

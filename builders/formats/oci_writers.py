@@ -7,7 +7,7 @@ specification v1.1, "Image Layout"; Docker image specification v1.3.0, for manif
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,15 +52,26 @@ class NamedSource:
         return next(fitting, images[0])
 
 
-def write_archive(output: int, content: NamedSource, *, mtime: int, resources: Resources) -> None:
+def write_archive(
+    output: int,
+    content: NamedSource,
+    *,
+    mtime: int,
+    resources: Resources,
+    without: Collection[str] = (),
+    progress: Progress | None = None,
+) -> None:
     """Write the archive to the file descriptor `output`.
 
     Its members have the time `mtime`, in seconds since 1970. Documents come before layers, and
-    what names others before what it names. Raises `UserError` as contents do.
+    what names others before what it names. Blobs whose digests are in `without` are left out, which
+    the specification allows where the reader has them. `progress` shows how far it is; the caller
+    finishes it. Raises `UserError` as contents do.
     """
-    every = list(blobs(content.source))
-    progress = _progress(every)
-    sink = FileSink(output, on_written=progress.update)
+    every = [blob for blob in blobs(content.source) if blob.descriptor.digest not in without]
+    shown = progress or Progress(total=0, layers=0, moving=False)
+    shown.expect(sum(blob.descriptor.size for blob in every), layers=_layers(every))
+    sink = FileSink(output, on_written=shown.update)
     tar = TarWriter(sink)
 
     def add(name: str, size: int, write: Any) -> None:
@@ -69,7 +80,7 @@ def write_archive(output: int, content: NamedSource, *, mtime: int, resources: R
 
     for name, data in _documents([content]).items():
         add(name, len(data), data)
-    for blob in _in_order(every, progress):
+    for blob in _in_order(every, shown):
         add(
             _member(blob.descriptor),
             blob.descriptor.size,
@@ -77,7 +88,8 @@ def write_archive(output: int, content: NamedSource, *, mtime: int, resources: R
         )
     tar.finish()
     sink.flush()
-    progress.finish(sink.written)
+    if not progress:
+        shown.finish(sink.written)
 
 
 def write_directory(path: str, content: NamedSource, *, resources: Resources) -> None:
@@ -112,9 +124,13 @@ def blob_directory(path: str) -> str:
 def _progress(every: Sequence[Blob]) -> Progress:
     return Progress(
         total=sum(blob.descriptor.size for blob in every),
-        layers=sum(blob.content.layer is not None for blob in every),
+        layers=_layers(every),
         moving=False,
     )
+
+
+def _layers(every: Sequence[Blob]) -> int:
+    return sum(blob.content.layer is not None for blob in every)
 
 
 def _in_order(every: Sequence[Blob], progress: Progress) -> Iterator[Blob]:

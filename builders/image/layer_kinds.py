@@ -232,6 +232,7 @@ class StoreLayer(Layer):
             store_dir=self.store_dir,
             helpers=resources.helpers,
             hint=resources.hint,
+            place=resources.place,
         )
         if written != self.size:
             die(
@@ -275,7 +276,7 @@ class TarLayer(Layer):
 
     def write(self, sink: Sink, resources: Resources) -> None:
         """Copy the tar."""
-        copy_file(sink, self.path, self.size, hint=resources.hint)
+        copy_file(sink, resources.place(self.path), self.size, hint=resources.hint)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -303,7 +304,9 @@ class TarWithClosure(TarLayer):
 
     def write(self, sink: Sink, resources: Resources) -> None:
         """Copy the tar, and make the rest out of the store."""
-        write_closure_layer(sink, self.path, self.closure, hint=resources.hint)
+        write_closure_layer(
+            sink, self.path, self.closure, hint=resources.hint, place=resources.place
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the layer as JSON's types: names in the order of their code points."""

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from builders.console.errors import die
+
 _DEFAULT_REGISTRY: Final = "docker.io"
 
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -30,6 +32,16 @@ def is_tag(text: str) -> bool:
 def is_digest(text: str) -> bool:
     """Whether `text` is a SHA-256 digest as manifests are known by."""
     return bool(_DIGEST.fullmatch(text))
+
+
+def check_repo_tag(repo_tag: str) -> None:
+    """Raise `UserError` for what is no name and tag that engines load an image by."""
+    name, _, tag = repo_tag.rpartition(":")
+    if not (is_name(name) and is_tag(tag)):
+        die(
+            f"{repo_tag!r} is no name and tag of an image",
+            hint="write it like registry.example/app:1.0, the name in lower case",
+        )
 
 
 def canonical_name(reference: str) -> str:

@@ -43,13 +43,15 @@ class Group:
     """Names in one directory that follow each other in the layer.
 
     `prefix` is the directory's name with a slash at the end; `regular` has a byte for each name,
-    zero where it is no regular file. All of them get the `attributes`.
+    zero where it is no regular file. All of them get the `attributes`. `at` is where the directory
+    lies, with a slash as well, if that is not where its name says.
     """
 
     prefix: bytes
     names: Sequence[bytes]
     regular: bytes
     attributes: Attributes
+    at: bytes | None = None
 
 
 class EntryWriter:
@@ -85,7 +87,7 @@ class EntryWriter:
             self._change_attributes(group.attributes)
         # A helper's sink may serve another kind of sink with each batch.
         self._copy_from = self._sink.copy_from
-        directory = _Directory(group.prefix)
+        directory = _Directory(group.prefix, group.at)
         for name, is_regular in zip(group.names, group.regular, strict=True):
             if is_regular:
                 self._file(directory, name)
@@ -111,7 +113,7 @@ class EntryWriter:
         """Add a regular file: most of a closure, and so without a step that can be spared."""
         path = directory.prefix + name
         try:
-            file = os.open(path, OPEN_FLAGS)
+            file = os.open(path if directory.at is None else directory.at + name, OPEN_FLAGS)
         except OSError as error:
             unreadable(os.fsdecode(path), error, hint=self.hint)
         try:
@@ -172,12 +174,13 @@ class EntryWriter:
     def _other(self, directory: "_Directory", name: bytes) -> None:
         """Add what is no regular file."""
         common = self._common
-        mode = os.lstat(directory.prefix + name).st_mode
+        place = (directory.prefix if directory.at is None else directory.at) + name
+        mode = os.lstat(place).st_mode
         linkname = b""
         kind = mode & 0o170000
         if kind == 0o120000:
             flag = SYMLINK
-            linkname = os.readlink(directory.prefix + name)
+            linkname = os.readlink(place)
         elif kind == 0o040000:
             flag = DIRECTORY
             name += b"/"
@@ -343,13 +346,14 @@ class _Directory:
     """What the entries of one directory have in common.
 
     `prefix` is its name with a slash at the end, `sum` that of its bytes, and
-    `plain` tells whether they are all ASCII.
+    `plain` tells whether they are all ASCII. `at` is as in `Group`.
     """
 
-    __slots__ = ("length", "plain", "prefix", "sum")
+    __slots__ = ("at", "length", "plain", "prefix", "sum")
 
-    def __init__(self, prefix: bytes) -> None:
+    def __init__(self, prefix: bytes, at: bytes | None) -> None:
         self.prefix = prefix
+        self.at = at
         self.length = len(prefix)
         self.sum = sum(prefix)
         self.plain = prefix.isascii()

@@ -8,7 +8,7 @@ entry with the same owner and time, hard links as files of their own.
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from builders.console.errors import UserError, die, remedy
@@ -29,21 +29,26 @@ def write_store_layer(
     store_dir: str,
     helpers: Helpers | None = None,
     hint: str = LEAVE_ALONE,
+    place: Callable[[str], str] = str,
 ) -> int:
     """Write the layer of the store paths `paths`, in that order; return its size in bytes.
 
     All entries get the `attributes`; of those, parents of the paths get owner and time. `helpers`
-    take over some of the work. Raises `UserError` for a path that is missing, unreadable or of a
-    kind that no store path may hold; `hint` says what to do where one is missing or has changed.
+    take over some of the work. `place` says where a path lies. Raises `UserError` for a path that
+    is missing, unreadable or of a kind that no store path may hold; `hint` says what to do where
+    one is missing or has changed.
     """
     archive = TarWriter(sink)
     for directory in parents(store_dir):
         archive.add(_parent(directory, attributes))
     writer = EntryWriter(sink, hint=hint)
     groups = (
-        group for path in paths for group in _groups(os.fsencode(path), attributes, hint=hint)
+        group
+        for path in paths
+        for group in _groups(os.fsencode(path), os.fsencode(place(path)), attributes, hint=hint)
     )
-    if helpers:
+    # Helpers know paths by one name.
+    if helpers and all(place(path) == path for path in paths):
         archive.count(helpers.write(groups, writer, sink))
     else:
         for group in groups:
@@ -103,18 +108,25 @@ def _parent(directory: str, attributes: Attributes) -> Entry:
     )
 
 
-def _groups(path: bytes, attributes: Attributes, *, hint: str) -> Iterator[Group]:
-    """Yield what is at the store path `path`, and all that is below it, in order."""
+def _groups(path: bytes, at: bytes, attributes: Attributes, *, hint: str) -> Iterator[Group]:
+    """Yield what is at the store path `path`, which lies `at` a place, and below, in order."""
+
+    def group(prefix: bytes, names: Sequence[bytes], regular: bytes) -> Group:
+        if at == path:
+            return Group(prefix, names, regular, attributes)
+        return Group(prefix, names, regular, attributes, at=at + prefix[len(path) :])
+
     try:
-        mode = os.lstat(path).st_mode
+        mode = os.lstat(at).st_mode
     except FileNotFoundError:
         die(f"store path {os.fsdecode(path)} is missing", hint=hint)
     parent, name = os.path.split(path)
-    yield Group(parent + b"/", [name], bytes([stat.S_ISREG(mode)]), attributes)
+    moved = os.path.dirname(at) + b"/" if at != path else None
+    yield Group(parent + b"/", [name], bytes([stat.S_ISREG(mode)]), attributes, at=moved)
     if not stat.S_ISDIR(mode):
         return
     # A stack of iterators rather than recursion: how deep it goes is the closure's choice.
-    stack = [(path + b"/", iter(sorted_entries(path)))]
+    stack = [(path + b"/", iter(sorted_entries(at)))]
     while stack:
         prefix, entries = stack[-1]
         names: list[bytes] = []
@@ -126,13 +138,12 @@ def _groups(path: bytes, attributes: Attributes, *, hint: str) -> Iterator[Group
                 continue
             regular.append(0)
             if entry.is_dir(follow_symlinks=False):
-                path = prefix + entry.name
-                stack.append((path + b"/", iter(sorted_entries(path))))
+                stack.append((prefix + entry.name + b"/", iter(sorted_entries(entry.path))))
                 break
         else:
             stack.pop()
         if names:
-            yield Group(prefix, names, bytes(regular), attributes)
+            yield group(prefix, names, bytes(regular))
 
 
 def sorted_entries(directory: bytes) -> list["os.DirEntry[bytes]"]:

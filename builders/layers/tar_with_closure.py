@@ -6,7 +6,7 @@ slash, owners root, hard links as files of their own, all times the same.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -70,21 +70,28 @@ def hash_closure_layer(path: str, closure: Closure, *, hint: str = LEAVE_ALONE) 
     return sink.digest(), size
 
 
-def write_closure_layer(sink: Sink, path: str, closure: Closure, *, hint: str = LEAVE_ALONE) -> int:
+def write_closure_layer(
+    sink: Sink,
+    path: str,
+    closure: Closure,
+    *,
+    hint: str = LEAVE_ALONE,
+    place: Callable[[str], str] = str,
+) -> int:
     """Write the tar at `path` with `closure` behind it; return the size in bytes.
 
-    Raises `UserError` where a store path can't be read; `hint` says what to do about a file that is
-    missing or has changed.
+    `place` says where a path lies. Raises `UserError` where a store path can't be read; `hint` says
+    what to do about a file that is missing or has changed.
     """
-    copy_file(sink, path, closure.offset, whole=False, hint=hint)
+    copy_file(sink, place(path), closure.offset, whole=False, hint=hint)
     archive = TarWriter(sink, header=partial(gnu_header, long_owner="root"), size=closure.offset)
-    for source, entry in _entries(closure):
+    for source, entry in _entries(closure, place):
         archive.add(entry, partial(copy_file, sink, source, entry.size, hint=hint))
     archive.finish()
     return archive.size
 
 
-def _entries(closure: Closure) -> Iterator[tuple[str, Entry]]:
+def _entries(closure: Closure, place: Callable[[str], str]) -> Iterator[tuple[str, Entry]]:
     root = Entry(
         name="",
         type=DIRECTORY,
@@ -98,12 +105,13 @@ def _entries(closure: Closure) -> Iterator[tuple[str, Entry]]:
     for parent in closure.parents:
         yield "", replace(root, name=f"./{parent}/")
     for path in closure.paths:
+        at = place(path)
         # As `sort` puts lines, and not directory by directory.
-        for source, status in sorted(walk(path), key=lambda file: os.fsencode(file[0])):
+        for source, status in sorted(walk(at), key=lambda file: os.fsencode(file[0])):
             kind = type_of(status.st_mode)
             if kind is None:
                 continue
-            name = source.lstrip("/")
+            name = (path + source[len(at) :]).lstrip("/")
             if name in closure.present:
                 continue
             entry = replace(

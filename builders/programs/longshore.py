@@ -16,6 +16,9 @@ from typing import Any, Final, NoReturn
 from builders.console.errors import die
 
 SUBCOMMANDS: Final = {
+    "push": "builders.programs.push",
+    "load": "builders.programs.load",
+    "copy": "builders.programs.copy_image",
     "explain": "builders.programs.explain",
     "diff": "builders.programs.diff",
     "completion": "builders.programs.completion",
@@ -46,11 +49,12 @@ def main(arguments: list[str]) -> None:
 def parser_of(name: str) -> argparse.ArgumentParser:
     """Return the parser of the subcommand `name`."""
     module = _module(name)
+    # A program that is one subcommand only, of an image of its own, speaks of itself so.
+    own = os.environ.get("LONGSHORE_PROGRAM")
     parser = Parser(
-        # A program that is one subcommand only, of an image of its own, speaks of itself so.
-        prog=os.environ.get("LONGSHORE_PROGRAM") or f"{_PROGRAM} {name}",
+        prog=own or f"{_PROGRAM} {name}",
         description=module.DESCRIPTION,
-        epilog=_examples(module.EXAMPLES),
+        epilog=None if own else _examples(module.EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -11,7 +11,7 @@ import os
 from builders.console.errors import die
 from builders.console.terminal import takes_output
 from builders.formats.image_stream import stream_image
-from builders.image.names import is_name, is_tag
+from builders.image.names import check_repo_tag
 from builders.image.plan import plan_from_json
 from builders.processes import usable_cores
 from builders.remedies import CHECK_STORE
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     )
     given = parser.parse_args(arguments)
     if given.repo_tag is not None:
-        _check_repo_tag(given.repo_tag)
+        check_repo_tag(given.repo_tag)
     hint = "pipe it into 'docker load', or redirect it to a file"
     if not takes_output(1):
         die("standard output is closed", hint=hint)
@@ -52,13 +52,3 @@ def main(arguments: list[str]) -> None:
         hint=CHECK_STORE,
         missing_hint="run 'nix-store --realise' on this script, or build the image again",
     )
-
-
-def _check_repo_tag(repo_tag: str) -> None:
-    """Raise `UserError` for a name that no engine loads an image by."""
-    name, _, tag = repo_tag.rpartition(":")
-    if not (is_name(name) and is_tag(tag)):
-        die(
-            f"{repo_tag!r} is no name and tag of an image",
-            hint="write it like registry.example/app:1.0, the name in lower case",
-        )

@@ -259,7 +259,9 @@ in
       "python-chardet"
       "python-certifi"
     ];
-    python-urllib3 = pythonPackage "python3-urllib3" [ ];
+    python-six = pythonPackage "python3-six" [ ];
+    # Until Debian 12.
+    python-urllib3 = pythonPackage "python3-urllib3" [ "python-six" ];
     python-idna = pythonPackage "python3-idna" [ ];
     python-chardet = pythonPackage "python3-chardet" [ ];
     python-certifi = pythonPackage "python3-certifi" [ ];

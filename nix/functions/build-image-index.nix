@@ -110,7 +110,8 @@ arguments.strict "buildImageIndex" (
             ociLayout
             ;
           blobs = map (image: image.blobs) images;
-        };
+        }
+        // outputs.programs;
     };
   }
 )

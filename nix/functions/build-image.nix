@@ -265,7 +265,8 @@ arguments.strict "buildImage" (
             ociImage = asOci // {
               inherit (outputs) layoutAs;
             };
-          };
+          }
+          // outputs.programs;
       };
     }
   )

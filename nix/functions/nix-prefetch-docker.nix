@@ -8,16 +8,20 @@
 }:
 build.derivation {
   name = "nix-prefetch-docker";
-  builder = "prefetch_program";
+  builder = "program";
   arguments = {
     python = build.interpreter;
     library = build.library;
     program = "nix-prefetch-docker";
-    settings = [
+    command = [
+      "nix_prefetch_docker"
       (lib.getExe' skopeo "skopeo")
       "${cacert}/etc/ssl/certs/ca-bundle.crt"
       (lib.getExe' nix "nix-store")
     ];
+    variables = { };
+    image = null;
+    completions = false;
   };
   meta = {
     description = "Put an image of a registry into the Nix store, and print pullImage's arguments";

@@ -261,7 +261,7 @@ arguments.strict "streamLayeredImage" (
       call = streamWith { inherit madeInContainers; };
       inherit given;
     };
-    passthru = passthru // {
+    passthru = passthru // outputs.programs // {
       inherit
         conf
         customisationLayer

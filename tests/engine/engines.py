@@ -85,7 +85,7 @@ class Docker:
 
     def command(self, *arguments: str | os.PathLike[str]) -> str:
         """Run the docker client and return what it prints to stdout; raises `EngineError`."""
-        return execute([*self._docker(), *map(str, arguments)])
+        return execute([*self.client(), *map(str, arguments)])
 
     def load(self, image: os.PathLike[str] | str, *arguments: str) -> str:
         """Load an archive, or what a stream script writes when called with `arguments`.
@@ -98,7 +98,7 @@ class Docker:
     def load_all(self, image: os.PathLike[str] | str, *arguments: str) -> list[str]:
         """Load an archive of any number of images, and return their names."""
         with open_archive(image, arguments) as archive:
-            output = execute([*self._docker(), "load"], stdin=archive)
+            output = execute([*self.client(), "load"], stdin=archive)
         return _loaded_names(output)
 
     def run(
@@ -115,7 +115,7 @@ class Docker:
 
         Raises `EngineError` where it fails, unless `check` is false.
         """
-        command = [*self._docker(), "run", "--rm", "--network=none"]
+        command = [*self.client(), "run", "--rm", "--network=none"]
         if entrypoint is not None:
             command.append(f"--entrypoint={entrypoint}")
         if user is not None:
@@ -162,7 +162,8 @@ class Docker:
         if images:
             self.command("image", "rm", "--force", *images)
 
-    def _docker(self) -> list[str]:
+    def client(self) -> list[str]:
+        """Return the words that its client begins with."""
         return [*self.prefix, "docker", "-H", self.host]
 
 
@@ -244,19 +245,19 @@ class Podman:
 
     def command(self, *arguments: str | os.PathLike[str]) -> str:
         """Run podman and return what it prints to stdout; raises `EngineError`."""
-        return execute([*self._podman(), *map(str, arguments)])
+        return execute([*self.client(), *map(str, arguments)])
 
     def load(self, image: os.PathLike[str] | str, *arguments: str) -> str:
         """Load an archive, or what a stream script writes; returns its name or ID."""
         with open_archive(image, arguments) as archive:
-            output = execute([*self._podman(), "load"], stdin=archive)
+            output = execute([*self.client(), "load"], stdin=archive)
         (name,) = _loaded_names(output)
         return name
 
     def run(self, image: str, *arguments: str) -> Completed:
         """Run a container without a network until it ends; raises `EngineError` if it fails."""
         # crun is the default where it is installed; no systemd is there to ask for cgroups.
-        command = [*self._podman(), "--runtime=runc", "--cgroup-manager=cgroupfs"]
+        command = [*self.client(), "--runtime=runc", "--cgroup-manager=cgroupfs"]
         # podman's own limits may be more than this machine lets it set.
         limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
         options = ["--rm", "--network=none", *limits, f"--cgroup-parent={self.cgroup}"]
@@ -272,7 +273,8 @@ class Podman:
         """Remove all images."""
         self.command("image", "rm", "--all", "--force")
 
-    def _podman(self) -> list[str]:
+    def client(self) -> list[str]:
+        """Return the words that its client begins with."""
         return [
             *(*self.prefix, "podman", "--storage-driver", self.driver),
             *("--root", str(self.directory / "root"), "--runroot", str(self.directory / "run")),

@@ -94,12 +94,12 @@ class Containerd:
 
     def command(self, *arguments: str) -> str:
         """Run ctr and return what it prints to stdout; raises `EngineError`."""
-        return execute([*self._ctr(), *arguments])
+        return execute([*self.client(), *arguments])
 
     def load(self, image: os.PathLike[str] | str) -> str:
         """Import an archive, or what a stream script writes."""
         with open_archive(image, ()) as archive:
-            output = execute([*self._ctr(), "images", "import", "-"], stdin=archive)
+            output = execute([*self.client(), "images", "import", "-"], stdin=archive)
         # 1.7: "unpacking NAME (DIGEST)...done"; 2.1: a line that begins with the name.
         (name,) = set(re.findall(r"^(?:unpacking )?(\S+/\S+:\S+)\s", output, re.MULTILINE))
         return str(name)
@@ -115,7 +115,8 @@ class Containerd:
         if images:
             self.command("images", "rm", "--sync", *images)
 
-    def _ctr(self) -> list[str]:
+    def client(self) -> list[str]:
+        """Return the words that its client begins with."""
         return [*self.prefix, "ctr", "--address", str(self.socket), "--namespace", self.namespace]
 
 

@@ -134,11 +134,13 @@ EVERY_BUILDER = """
       hash = lib.fakeHash;
     })
     dockerTools.nix-prefetch-docker
+    dockerTools.longshore
+    ((buildImage image).copyToRegistry.override { lazy = true; })
   ]
 """
 
 BEGINNINGS = ("in docker image ", "in image index ", "in dockerTools.")
-SILENT = {"compile_library", "prefetch_program"}
+SILENT = {"compile_library", "program"}
 """Builders that make nothing of an image."""
 
 

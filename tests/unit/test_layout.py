@@ -218,6 +218,7 @@ LEVELS = {
     "rootfs": 6,
     "registry": 6,
     "accounts": 7,
+    "engines": 7,
     "gates": 8,
     "report": 8,
     "derivations": 9,

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from functools import partial
 
 import pytest
 import zstandard
@@ -61,3 +62,13 @@ def test_a_format_says_all_that_its_bytes_depend_on(monkeypatch):
     )
     assert found and tuple(map(int, found.groups())) == zstandard.ZSTD_VERSION
     assert MEMBER_SIZES.keys() == {"gz", "zstd"}
+
+
+def test_who_waits_is_called_behind_what_was_added_before():
+    seen = []
+    with Members(MemberFormat("gz", 1), 2) as members:
+        for number in range(3):
+            members.add(b"x" * 1000, lambda _: seen.append("piece"))
+            members.then(partial(seen.append, f"after {number}"))
+        members.finish()
+    assert seen == ["piece", "after 0", "piece", "after 1", "piece", "after 2"]

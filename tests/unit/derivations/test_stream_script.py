@@ -48,6 +48,7 @@ def test_a_stream_script_runs_python_so_that_nothing_has_a_say(build, library):
 
 
 def test_a_program_runs_python_so_that_nothing_has_a_say(build, library):
-    arguments = {"program": "prefetch", "settings": ["SETTING"], "python": sys.executable}
-    out = build("prefetch_program", library=library, **arguments)
+    arguments = {"program": "prefetch", "command": ["nix_prefetch_docker", "SETTING"]}
+    others = {"python": sys.executable, "variables": {}, "image": None}
+    out = build("program", library=library, **arguments, **others, completions=False)
     assert said(str(out / "bin/prefetch"), "a") == "1 1 1 nix_prefetch_docker SETTING a\n"

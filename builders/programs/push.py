@@ -1,0 +1,274 @@
+"""`longshore push`: sends an image to a registry, and of it what is not there.
+
+The last line of standard output is the name of the image with its digest; what is going on is told
+on standard error.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from builders.blobs.layer_compression import LayerCompression
+from builders.compression.compress import COMPRESSOR_LEVELS
+from builders.console.errors import die, remedy, writing
+from builders.console.terminal import tell
+from builders.console.transfers import Transfers
+from builders.formats.image_sources import NamedOpenImage, Reading, read_source
+from builders.processes import usable_cores
+from builders.programs.fetching import Fetcher
+from builders.programs.given_image import add_image, architecture
+from builders.registry.client import Client
+from builders.registry.credentials import find_credentials
+from builders.registry.destinations import (
+    Repository,
+    TagReference,
+    checked_tag,
+    read_destination,
+    read_repository,
+)
+from builders.registry.digest_cache import DigestCache, cache_path
+from builders.registry.push import Push, Report, Settings
+from builders.registry.survey import MountSource
+from builders.registry.transport import Transport
+from builders.remedies import CHECK_STORE
+
+DESCRIPTION: Final = "Send an image to a registry: only what is not there yet."
+EXAMPLES: Final = (
+    (
+        "longshore push result registry.example/app:1.0",
+        "Push what was built under this name.",
+    ),
+    (
+        "longshore push result registry.example/app --tag 1.0 --tag latest",
+        "Push it under two tags.",
+    ),
+    (
+        "longshore push result registry.example/app:1.0 --mount-from registry.example/base:12",
+        "Take over what another repository of the registry has.",
+    ),
+    (
+        "longshore push result localhost:5000/app:test --dry-run",
+        "Say what would be sent, and send nothing.",
+    ),
+)
+
+_JOBS: Final = 8
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The tags that an image gets in a repository."""
+
+    repository: Repository
+    tags: Sequence[str]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add = parser.add_argument
+    add_image(parser)
+    add("references", nargs="*", metavar="REF", help="where to push it; by default its own name")
+    add(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="TAG",
+        help="a tag, in place of the image's own where REF has none; may be given several times",
+    )
+    add(
+        "--mount-from",
+        action="append",
+        default=[],
+        metavar="REPOSITORY[:TAG]",
+        help="a repository of the same registry that has layers of the image",
+    )
+    add("--jobs", type=int, default=_JOBS, metavar="N", help=f"uploads at a time ({_JOBS})")
+    add(
+        "--compress",
+        choices=sorted(COMPRESSOR_LEVELS),
+        help="compress layers so, whatever the image says",
+    )
+    add(
+        "--exact",
+        action="store_true",
+        help="send a layer that is there already as another tool has compressed it",
+    )
+    add("--chunk-size", type=int, metavar="BYTES", help="send blobs in parts of that size")
+    add("--insecure", action="store_true", help="take any certificate, or no TLS at all")
+    add("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    add("--json", action="store_true", help="print a report instead of the digest")
+    add("--digest-file", metavar="FILE", help="write the digest to this file as well")
+    add("--attach", help=argparse.SUPPRESS)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Push the image."""
+    _check(given)
+    shown = Transfers()
+    try:
+        with _directory() as directory:
+            reports = _push(given, directory, shown)
+    except BaseException:
+        shown.abandon()
+        raise
+    if given.dry_run:
+        _tell_plan(reports)
+    else:
+        shown.finish()
+    if given.digest_file and reports[-1]["digest"]:
+        with writing(given.digest_file), open(given.digest_file, "w", encoding="ascii") as file:
+            file.write(reports[-1]["digest"])
+    _print(reports, as_json=given.json)
+
+
+def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[dict[str, Any]]:
+    """Push the image to all places; files in `directory` are for this push alone."""
+    cores = usable_cores()
+    fetcher = Fetcher(directory, tell=shown.log)
+    reading = Reading(
+        compression=LayerCompression(given.compress) if given.compress else None,
+        architecture=architecture(),
+        jobs=cores,
+        hint=CHECK_STORE,
+        find=fetcher.find,
+    )
+    image = read_source(given.image, reading)
+    targets = _targets(image, given)
+    sources = [_source(text) for text in given.mount_from]
+    transport = Transport(
+        verify=not given.insecure,
+        connections=given.jobs,
+        authorities=[os.environ.get("NIX_SSL_CERT_FILE") or ""],
+        certificates=os.environ.get("LONGSHORE_CERTIFICATES"),
+    )
+    cache = DigestCache(cache_path(os.environ))
+    reports = []
+    for target in targets:
+        started = time.monotonic()
+        before = (transport.requests, transport.sent)
+        settings = Settings(
+            jobs=given.jobs,
+            threads=cores,
+            directory=directory,
+            hint=CHECK_STORE,
+            exact=given.exact,
+            dry=given.dry_run,
+            chunk_size=given.chunk_size,
+            sources=[
+                source
+                for source in sources
+                if source.repository.registry == target.repository.registry
+            ],
+            prepare=fetcher.prepare,
+        )
+        client = _client(target.repository, transport, insecure=given.insecure)
+        report = Push(
+            client,
+            target.repository,
+            target.tags,
+            image.source,
+            settings,
+            cache=cache,
+            shown=shown,
+        ).run()
+        reports.append(
+            {
+                **_described(report, target),
+                "requests": transport.requests - before[0],
+                "bytesSent": transport.sent - before[1],
+                "seconds": round(time.monotonic() - started, 3),
+                "dryRun": given.dry_run,
+            }
+        )
+    return reports
+
+
+def _check(given: argparse.Namespace) -> None:
+    if given.attach is not None:
+        die("nothing can be attached to an image yet", hint="leave out --attach")
+    if given.jobs < 1:
+        die(f"--jobs can't be {given.jobs}", hint="give a number of 1 or more")
+    if given.chunk_size is not None and given.chunk_size < 1:
+        die(f"--chunk-size can't be {given.chunk_size}", hint="give a number of bytes")
+
+
+def _targets(image: NamedOpenImage, given: argparse.Namespace) -> list[_Target]:
+    """Return where the image goes, each repository once."""
+    references = given.references or ([image.name] if image.name else [])
+    if not references:
+        die(f"{given.image} says no name of the image", hint="name the place to push it to")
+    own = given.tag[0] if given.tag else image.tag
+    found: dict[Repository, dict[str, None]] = {}
+    for reference in references:
+        destination: TagReference = read_destination(reference, tag=own)
+        tags = found.setdefault(destination.repository, {})
+        tags |= dict.fromkeys([destination.tag, *map(checked_tag, given.tag)])
+    return [_Target(repository, list(tags)) for repository, tags in found.items()]
+
+
+def _source(text: str) -> MountSource:
+    name, colon, tag = text.rpartition(":")
+    if not colon or "/" in tag:
+        return MountSource(read_repository(text, what=text))
+    return MountSource(read_repository(name, what=text), checked_tag(tag))
+
+
+def _client(repository: Repository, transport: Transport, *, insecure: bool) -> Client:
+    return Client(
+        repository.host,
+        transport,
+        lambda: find_credentials(repository, os.environ),
+        insecure=insecure,
+    )
+
+
+def _directory() -> "tempfile.TemporaryDirectory[str]":
+    try:
+        return tempfile.TemporaryDirectory(prefix="longshore-push-")
+    except OSError as error:
+        die(
+            f"can't make a directory for temporary files: {error.strerror}",
+            hint=remedy(error, otherwise="set TMPDIR to a directory that you may write to"),
+        )
+
+
+def _described(report: Report, target: _Target) -> dict[str, Any]:
+    name = str(target.repository)
+    return {
+        "name": name,
+        "tags": list(target.tags),
+        "digest": report.digest,
+        "reference": f"{name}@{report.digest}" if report.digest else None,
+        "blobs": [
+            {
+                "digest": blob.digest,
+                "size": blob.size,
+                "mediaType": blob.media_type,
+                "status": blob.status.value,
+            }
+            for blob in report.blobs
+        ],
+    }
+
+
+def _tell_plan(reports: Sequence[dict[str, Any]]) -> None:
+    for report in reports:
+        for blob in report["blobs"]:
+            if blob["status"] != "there already":
+                digest = blob["digest"] or "a layer whose digest is known once it is compressed"
+                verb = "mount" if blob["status"] == "mounted" else "send"
+                tell(f"would {verb} {digest}, {blob['size']} bytes")
+
+
+def _print(reports: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(list(reports) if len(reports) > 1 else reports[0], indent=2))
+        return
+    for report in reports:
+        if report["reference"]:
+            print(report["reference"])

@@ -1,0 +1,115 @@
+"""Where images go to: repositories of registries, and the tags that they get there."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from builders.console.errors import die
+from builders.image.names import RemoteImage, is_name, is_tag
+
+DOCKER_HUB: Final = "docker.io"
+_DOCKER_HUB_HOST: Final = "registry-1.docker.io"
+_TRANSPORT: Final = "docker://"
+_LIKE: Final = "write it like registry.example/app:1.0"
+_TAG_LENGTH: Final = 128
+"""Of the distribution specification, "Pulling manifests"."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The repository `path` of `registry`, a host and its port where that is named."""
+
+    registry: str
+    path: str
+
+    @property
+    def host(self) -> str:
+        """The host, with its port, that answers for the registry."""
+        return _DOCKER_HUB_HOST if self.registry == DOCKER_HUB else self.registry
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.path}"
+
+
+@dataclass(frozen=True)
+class TagReference:
+    """A tag of a repository."""
+
+    repository: Repository
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+def read_destination(text: str, *, tag: str | None) -> TagReference:
+    """Return what `text` names, with `tag` where it names none.
+
+    `docker://` may stand before it, as skopeo has it. Raises `UserError` for what names no tag of a
+    registry.
+    """
+    reference = text.removeprefix(_TRANSPORT)
+    if "@" in reference:
+        die(f"{text!r} is a digest, which only the registry can give", hint="name a tag")
+    name, colon, own_tag = reference.rpartition(":")
+    if not colon or "/" in own_tag:
+        name, own_tag = reference, ""
+    used = own_tag or tag
+    if used is None:
+        die(f"{text!r} has no tag, and the image has none", hint=_LIKE)
+    return TagReference(read_repository(name, what=text), checked_tag(used))
+
+
+def read_repository(name: str, *, what: str) -> Repository:
+    """Return the repository `name`; raises `UserError`, which calls it `what`, if it is none."""
+    name = name.removeprefix(_TRANSPORT)
+    if not is_name(name):
+        if is_name(name.lower()):
+            die(
+                f"{what!r} has letters in upper case, which names of images can't have",
+                hint=f"write {name.lower()}",
+            )
+        die(f"{what!r} is no name of an image", hint=_LIKE)
+    image = RemoteImage(name, "")
+    if image.registry == DOCKER_HUB and "/" not in image.repository:
+        die(
+            f"{what!r} names no registry, and on Docker Hub no user either",
+            hint=f"write it like registry.example/{image.repository}, or USER/{image.repository} "
+            "on Docker Hub",
+        )
+    return Repository(image.registry, image.repository)
+
+
+def checked_tag(tag: str) -> str:
+    """Return `tag`; raises `UserError` if it can be none."""
+    if is_tag(tag):
+        return tag
+    if len(tag) > _TAG_LENGTH and is_tag(tag[:_TAG_LENGTH]):
+        die(
+            f"the tag {tag[:20]}… has {len(tag)} characters, and tags have at most {_TAG_LENGTH}",
+            hint="shorten it",
+        )
+    die(
+        f"{tag!r} is no tag of an image",
+        hint="use letters, digits, '_', '.' and '-', the last two not at the start",
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, with or without a port, is this machine, to which nobody listens in."""
+    name = _without_port(host)
+    return name in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", name))
+
+
+def is_address(host: str) -> bool:
+    """Whether `host`, with or without a port, is an IP address and no name."""
+    try:
+        ipaddress.ip_address(_without_port(host))
+    except ValueError:
+        return False
+    return True
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":[0-9]+$", "", host).strip("[]")

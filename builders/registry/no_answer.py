@@ -1,0 +1,25 @@
+"""Why a request got no answer."""
+
+from enum import Enum, auto
+
+
+class Obstacle(Enum):
+    """Kinds of failures on the way to a registry, by what is to be done about them."""
+
+    NO_HOST = auto()
+    REFUSED = auto()
+    PROXY = auto()
+    CERTIFICATE = auto()
+    PLAIN_HTTP = auto()
+    SILENCE = auto()
+    BREAK = auto()
+    NONSENSE = auto()
+
+
+class NoAnswerError(Exception):
+    """A request without an answer: what stood in the way, and what the connection said."""
+
+    def __init__(self, obstacle: Obstacle, said: str) -> None:
+        super().__init__(obstacle, said)
+        self.obstacle = obstacle
+        self.said = said

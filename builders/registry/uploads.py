@@ -1,0 +1,356 @@
+"""Sending blobs: one POST and one PUT where a registry takes that, and what others want.
+
+Source: OCI distribution specification v1.1, "Pushing blobs". What registries do beside it is told
+at the ways below; docs/push.md has the table.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from builders.console.errors import UserError, die
+from builders.registry.answers import Answer
+from builders.registry.bodies import Bytestream
+from builders.registry.client import Client, Payload
+from builders.registry.destinations import Repository
+from builders.registry.no_answer import NoAnswerError
+from builders.registry.refusals import refused, unreachable
+from builders.registry.tokens import Scopes
+
+_SMALLEST_CHUNK: Final = 1 << 20
+CHUNK_SIZES: Final = (16 << 20, 4 << 20, _SMALLEST_CHUNK)
+"""Bytes of the parts that are tried where a body as a whole is too large; one is held in memory."""
+_WORTH_RESUMING: Final = 1 << 20
+"""Bytes below which a blob is sent again rather than asked about."""
+_BINARY: Final = {"Content-Type": "application/octet-stream"}
+
+OnSent = Callable[[int], object]
+"""Is told bytes that went out, and with a negative number of those that have to go again."""
+
+
+class Way(Enum):
+    """How a body goes to a session of uploading."""
+
+    PUT = auto()
+    """As the body of the request that ends it."""
+    PATCH = auto()
+    """As one body before an empty end: old Artifactory wants it so."""
+    CHUNKS = auto()
+    """In parts: only where whole bodies are too large. GAR takes none, and GHCR only small ones."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """An upload that is under way, at an address that changes with each answer."""
+
+    address: str
+    least: int = 0
+    """Bytes that a part must have, the last one aside (OCI-Chunk-Min-Length)."""
+
+
+def push_scopes(repository: Repository) -> Scopes:
+    """Return what a push to `repository` needs a token for."""
+    return (f"repository:{repository.path}:pull,push",)
+
+
+def pull_scope(repository: Repository) -> str:
+    """Return what reading `repository` needs a token for."""
+    return f"repository:{repository.path}:pull"
+
+
+def check_digest(answer: Answer, digest: str, what: str) -> None:
+    """Raise `UserError` where a registry says that what it has is of another digest."""
+    said = answer.headers.get("Docker-Content-Digest")
+    if said and said.startswith("sha256:") and said != digest:
+        die(
+            f"the registry says that {what} has the digest {said}, and it has {digest}",
+            hint="push again; if that is the same, tell whoever runs the registry",
+        )
+
+
+class Uploads:
+    """Sends blobs to one repository; for several threads."""
+
+    def __init__(
+        self, client: Client, repository: Repository, *, chunk_size: int | None = None
+    ) -> None:
+        """With `chunk_size` all larger blobs go in parts of so many bytes."""
+        self._client = client
+        self._repository = repository
+        self._scopes = push_scopes(repository)
+        self._base = f"/v2/{repository.path}/blobs"
+        self._ways = [Way.CHUNKS] if chunk_size else [Way.PUT, Way.PATCH, Way.CHUNKS]
+        smaller = [size for size in CHUNK_SIZES if chunk_size is None or size < chunk_size]
+        self._chunks = [chunk_size, *smaller] if chunk_size else smaller
+
+    def check_access(self) -> None:
+        """Raise `UserError` where nothing may be sent to the repository."""
+        self._begin()
+
+    def exists(self, digest: str, repository: Repository | None = None) -> bool:
+        """Whether the repository, or another one, has the blob."""
+        if repository is None:
+            path, scopes = f"{self._base}/{digest}", self._scopes
+        else:
+            path, scopes = f"/v2/{repository.path}/blobs/{digest}", (pull_scope(repository),)
+        answer = self._client.ask("HEAD", path, scopes)
+        if answer.ok:
+            return True
+        # Who may not look may push all the same, before there is anything.
+        if repository is not None or answer.status in (400, 401, 403, 404):
+            return False
+        raise self._refused(answer, "tell about a layer")
+
+    def mount(self, digest: str, source: Repository) -> Session | bool:
+        """Let the repository have the blob that `source` has, on the same registry.
+
+        Returns true if it has, a session where the registry would rather have the bytes, and false
+        where it says that it can't: Harbor, Quay and Artifactory do in ways of their own.
+        """
+        query = urlencode({"mount": digest, "from": source.path})
+        # Docker Hub wants a token for the source, too, even if anybody may read that.
+        scopes = (*self._scopes, pull_scope(source))
+        try:
+            answer = self._client.exchange("POST", f"{self._base}/uploads/?{query}", scopes)
+        except (NoAnswerError, UserError):
+            return False
+        if answer.status == 201:
+            check_digest(answer, digest, "a layer")
+            return True
+        if answer.status == 202 and answer.headers.get("Location"):
+            return self._session(answer)
+        return False
+
+    def send(
+        self,
+        blob: Bytestream,
+        *,
+        session: Session | None = None,
+        on_sent: OnSent = lambda _: None,
+    ) -> None:
+        """Send the blob, in a `session` where one is open; raises `UserError`."""
+        attempts = _Attempts(self._client)
+        while True:
+            sending = _Sending(blob, on_sent)
+            try:
+                if session is None:
+                    session = self._begin()
+                if self._try(sending, session, attempts):
+                    return
+            except NoAnswerError as error:
+                if not self._client.may_pass(error):
+                    raise unreachable(error, self._client.host) from None
+                attempts.failed(error.said, unreachable(error, self._client.host))
+                # It may be there all the same, where only the answer was lost.
+                if self.exists(blob.digest) or (
+                    self._way == Way.PUT and self._resume(blob, session, on_sent)
+                ):
+                    return
+            sending.undo()
+            session = None
+
+    @property
+    def _way(self) -> Way:
+        return self._ways[0]
+
+    def _begin(self) -> Session:
+        answer = self._client.ask("POST", f"{self._base}/uploads/", self._scopes)
+        if answer.status != 202 or not answer.headers.get("Location"):
+            raise self._refused(answer, "begin an upload")
+        return self._session(answer)
+
+    def _session(self, answer: Answer, before: Session | None = None) -> Session:
+        location = answer.headers.get("Location")
+        least = answer.headers.get("OCI-Chunk-Min-Length") or ""
+        return Session(
+            self._client.resolve(location, answer)
+            if location
+            else before.address
+            if before
+            else "",
+            int(least) if least.isdecimal() else before.least if before else 0,
+        )
+
+    def _try(self, sending: "_Sending", session: Session, attempts: "_Attempts") -> bool:
+        """Return whether the blob is there; if not, try again with a new session."""
+        way = self._way
+        answer = self._by(way, sending, session)
+        if answer.ok:
+            check_digest(answer, sending.blob.digest, "a layer")
+            return True
+        failure = self._refused(answer, "take a layer")
+        if answer.status in (404, 405, 411, 415, 501) and way == Way.PUT and len(self._ways) > 1:
+            self._leave(way)
+        elif answer.status in (413, 416) and self._smaller(way):
+            pass
+        elif answer.status in (408, 425, 429) or answer.status >= 500:
+            attempts.failed(answer.said, failure, answer)
+        elif answer.status in (400, 404, 416):
+            # The session is gone, or bytes were lost on the way.
+            attempts.failed(answer.said, failure, most=1)
+        else:
+            raise failure
+        return False
+
+    def _by(self, way: Way, sending: "_Sending", session: Session) -> Answer:
+        if way == Way.PUT:
+            return self._end(session, sending.blob, sending.whole())
+        if way == Way.PATCH:
+            answer = self._exchange("PATCH", session.address, sending.whole())
+        else:
+            return self._by_chunks(sending, session)
+        return self._end(self._session(answer, session), sending.blob) if answer.ok else answer
+
+    def _by_chunks(self, sending: "_Sending", session: Session) -> Answer:
+        size = max(self._chunks[0], session.least)
+        start = 0
+        for chunk in sending.chunks(size):
+            # Counted here: what ECR says in Range stays at the first part.
+            end = start + len(chunk) - 1
+            headers = {"Content-Range": f"{start}-{end}"}
+            payload = sending.part(chunk)
+            again = partial(self._exchange, "PATCH", session.address, payload, headers)
+            answer = self._client.persist(again)
+            if not answer.ok:
+                return answer
+            session = self._session(answer, session)
+            start = end + 1
+        return self._end(session, sending.blob)
+
+    def _resume(self, blob: Bytestream, session: Session | None, on_sent: OnSent) -> bool:
+        """Send what the registry lacks of a blob that broke off; return whether that worked."""
+        if session is None or blob.size < 2 * _WORTH_RESUMING:
+            return False
+        try:
+            answer = self._client.exchange("GET", session.address, self._scopes)
+            stored = _stored(answer)
+            if not answer.ok or not _WORTH_RESUMING <= stored < blob.size:
+                return False
+            sending = _Sending(blob, on_sent)
+            headers = {"Content-Range": f"{stored}-{blob.size - 1}"}
+            session = self._session(answer, session)
+            answer = self._exchange("PATCH", session.address, sending.whole(stored), headers)
+            if answer.ok:
+                answer = self._end(self._session(answer, session), blob)
+        except NoAnswerError:
+            return False
+        return answer.ok
+
+    def _end(self, session: Session, blob: Bytestream, payload: Payload | None = None) -> Answer:
+        joint = "&" if "?" in session.address else "?"
+        address = f"{session.address}{joint}digest={quote(blob.digest, safe='')}"
+        return self._exchange("PUT", address, payload)
+
+    def _exchange(
+        self,
+        method: str,
+        address: str,
+        payload: Payload | None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        sent = {**_BINARY, **(headers or {})}
+        return self._client.exchange(method, address, self._scopes, headers=sent, payload=payload)
+
+    def _leave(self, way: Way) -> None:
+        # Other threads may have seen the same.
+        if self._ways[0] == way:
+            del self._ways[0]
+
+    def _smaller(self, way: Way) -> bool:
+        """Go over to smaller parts; return whether there are any."""
+        if way != Way.CHUNKS:
+            self._ways = [Way.CHUNKS]
+            return True
+        if len(self._chunks) > 1:
+            del self._chunks[0]
+            return True
+        return False
+
+    def _refused(self, answer: Answer, doing: str) -> UserError:
+        return refused(answer, self._repository, doing, logged_in=self._client.has_credentials)
+
+
+class _Attempts:
+    """Counts the attempts at one blob."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._made = 0
+
+    def failed(
+        self, said: str, failure: UserError, answer: Answer | None = None, most: int | None = None
+    ) -> None:
+        """Wait before the next attempt; raise `failure` where there have been enough."""
+        pauses = self._client.pauses
+        if self._made >= (len(pauses) if most is None else most):
+            raise failure
+        pause = pauses[min(self._made, len(pauses) - 1)]
+        self._made += 1
+        self._client.pause(said, self._client.wait_after(answer, pause) if answer else pause)
+
+
+class _Sending:
+    """One attempt at a blob: its bodies, and what is told of them."""
+
+    def __init__(self, blob: Bytestream, on_sent: OnSent) -> None:
+        self.blob = blob
+        self._on_sent = on_sent
+        self._sent = 0
+
+    def whole(self, offset: int = 0) -> Payload:
+        """Return the body from `offset` on."""
+        return Payload(
+            self.blob.size - offset, lambda: self._told(self.blob.read(offset), begin=True)
+        )
+
+    def part(self, chunk: bytes) -> Payload:
+        """Return `chunk` as a body."""
+        return Payload(len(chunk), lambda: self._told(iter((chunk,)), begin=False))
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yield the blob in parts of `size` bytes, but for the last one."""
+        parts: list[bytes] = []
+        held = 0
+        for piece in self.blob.read():
+            view = memoryview(piece)
+            while held + len(view) >= size:
+                parts.append(bytes(view[: size - held]))
+                view = view[size - held :]
+                yield b"".join(parts)
+                parts, held = [], 0
+            if view:
+                parts.append(bytes(view))
+                held += len(view)
+        if parts:
+            yield b"".join(parts)
+
+    def undo(self) -> None:
+        """Take back what was told: it has to go again."""
+        self._on_sent(-self._sent)
+        self._sent = 0
+
+    def _told(self, pieces: Iterator[bytes], *, begin: bool) -> Iterator[bytes]:
+        if begin:
+            self.undo()
+        for piece in pieces:
+            yield piece
+            self._sent += len(piece)
+            self._on_sent(len(piece))
+
+
+def _stored(answer: Answer) -> int:
+    """Return how many bytes a session has, as far as it says so."""
+    found = re.fullmatch(r"(?:bytes=)?0-(\d+)", answer.headers.get("Range") or "")
+    # None at all is told as "0-0" as well.
+    return int(found[1]) + 1 if found and found[1] != "0" else 0
+
+
+def first_that_has(
+    uploads: Uploads, digest: str, sources: Sequence[Repository]
+) -> Repository | None:
+    """Return the first of `sources` that has the blob."""
+    return next((source for source in sources if uploads.exists(digest, source)), None)

@@ -1,0 +1,194 @@
+"""Programs that take images to registries: what they are made of, and what they fetch."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.nix.images import REPOSITORY, build, closure, evaluate, nix
+from tests.unit.registry.quirks import Quirks, running
+
+IMAGE = """
+  streamLayeredImage {
+    name = "registry.example/app";
+    tag = "1";
+    contents = [ hello ];
+    config.Cmd = [ "/bin/hello" ];
+    annotations."org.example.a" = "b";
+    layerCompressionLevel = 6;
+  }
+"""
+
+
+def document(program):
+    return json.loads((program / "share/longshore/image.json").read_text())
+
+
+@pytest.fixture
+def registry():
+    with running(Quirks()) as quirks:
+        yield quirks
+
+
+def run(program, *arguments, **variables):
+    result = subprocess.run(
+        [program, *arguments],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables},
+    )
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def test_an_image_has_a_program_that_pushes_it(registry):
+    program = build(f"({IMAGE}).copyToRegistry") / "bin/copy-to-registry"
+    result = run(program, f"{registry.address}/app:1")
+    manifest = registry.image("app", "1")
+    assert manifest["annotations"] == {"org.example.a": "b"}
+    assert "level 6" in json.dumps(manifest["layers"])
+    digest = build(f"({IMAGE}).digest").read_text()
+    assert result.stdout == f"{registry.address}/app@{digest}\n"
+
+
+def test_it_is_run_by_its_name():
+    assert evaluate(f"({IMAGE}).copyToRegistry.meta.mainProgram") == "copy-to-registry"
+
+
+def test_what_compressed_layers_are_is_looked_at_and_not_built():
+    image = IMAGE.replace('"1"', '"never-built"')
+    program = build(f"({image}).copyToRegistry")
+    (described,) = document(program)["images"]
+    assert described["blobs"] == evaluate(f"({image}).blobs.outPath")
+    assert not os.path.exists(described["blobs"])
+
+
+@pytest.mark.parametrize(
+    "function", ["buildImage", "buildLayeredImage", "streamLayeredImage", "buildImageIndex"]
+)
+def test_every_image_has_one(function):
+    image = f'{{ name = "r.example/app"; images = [ ({IMAGE}) ]; }}'
+    if function != "buildImageIndex":
+        image = '{ name = "r.example/app"; }'
+    program = build(f"(dockerTools.{function} {image}).copyToRegistry")
+    assert document(program)["name"] == "r.example/app"
+    assert (document(program)["indexAnnotations"] is not None) is (function == "buildImageIndex")
+
+
+def test_a_lazy_program_has_nothing_of_the_image_in_its_closure():
+    held = {os.path.basename(path)[33:] for path in closure(build(LAZY.format(image=IMAGE)))}
+    assert not any(name.startswith(("hello", "app-conf")) for name in held)
+    eager = {os.path.basename(path)[33:] for path in closure(build(f"({IMAGE}).copyToRegistry"))}
+    assert any(name.startswith("hello") for name in eager)
+
+
+def test_a_lazy_program_pushes_the_same_image(registry):
+    program = build(LAZY.format(image=IMAGE)) / "bin/copy-to-registry"
+    digest = build(f"({IMAGE}).digest").read_text()
+    assert run(program, f"{registry.address}/app:1").stdout.endswith(f"@{digest}\n")
+
+
+LAZY = "(({image}).copyToRegistry.override {{ lazy = true; }})"
+
+
+def changing(function, text):
+    change = {
+        "streamLayeredImage": "contents = [ hello change ];",
+        "buildImage": "copyToRoot = [ hello change ];",
+    }[function]
+    return f"""
+      let
+        change = writeTextDir "share/change" "{text}";
+      in
+      {function} {{ name = "registry.example/app"; tag = "1"; {change} }}
+    """
+
+
+@pytest.fixture
+def other_machine(tmp_path):
+    """A machine with a store of its own, which has a binary cache and nothing else of ours."""
+    cache = f"file://{tmp_path}/cache?compression=none"
+    store = tmp_path / "store"
+
+    class Machine:
+        def offer(self, expression):
+            """Build here what the cache then has."""
+            path = build(expression)
+            nix("nix", "copy", "--to", cache, str(path))
+            return path
+
+        def get(self, path):
+            nix("nix", "copy", "--no-check-sigs", "--from", cache, "--to", str(store), str(path))
+
+        def has(self, path):
+            return (store / str(path).lstrip("/")).exists()
+
+        def run(self, program, *arguments):
+            home = tmp_path / "home"
+            home.mkdir(exist_ok=True)
+            settings = "experimental-features = nix-command\nsubstituters = " + cache
+            inside = f'mount --bind {store}/nix /nix && exec "$@"'
+            return run(
+                "unshare",
+                *("--mount", "sh", "-euc", inside, "sh", str(program), *arguments),
+                HOME=str(home),
+                NIX_CONFIG=settings,
+                NIX_USER_CONF_FILES="/dev/null",
+            )
+
+    yield Machine()
+    subprocess.run(["chmod", "-R", "u+w", tmp_path], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can put another store in place of Nix's")
+@pytest.mark.parametrize("function", ["streamLayeredImage", "buildImage"])
+def test_on_a_fresh_machine_only_what_has_changed_is_fetched(function, other_machine, registry):
+    for text in ("before", "after"):
+        image = changing(function, text)
+        program = other_machine.offer(LAZY.format(image=image))
+        # As another machine has built them.
+        other_machine.offer(f"({image}).conf")
+        other_machine.get(program)
+        result = other_machine.run(program / "bin/copy-to-registry", f"{registry.address}/app:1")
+        assert not other_machine.has(build(f"({image}).conf"))
+        assert not other_machine.has(build("hello"))
+        fetched = [line.split()[1] for line in result.stderr.splitlines() if "fetched" in line]
+        assert fetched
+        digest = build(f"({image}).digest").read_text()
+        assert result.stdout == f"{registry.address}/app@{digest}\n"
+        registry.image("app", "1")
+    names = sorted(path[44:] for path in fetched)
+    if function == "streamLayeredImage":
+        assert names == ["app-customisation-layer", "change"]
+
+
+# The package.
+
+
+def test_longshore_is_a_package_with_completion():
+    package = build("dockerTools.longshore")
+    shown = run(package / "bin/longshore", "--help").stdout
+    assert "longshore push result registry.example/app:1.0" in shown
+    for name in (
+        "bash-completion/completions/longshore",
+        "fish/vendor_completions.d/longshore.fish",
+        "zsh/site-functions/_longshore",
+    ):
+        assert "push" in (package / "share" / name).read_text()
+
+
+def test_the_overlay_has_longshore():
+    overlaid = f"import <nixpkgs> {{ overlays = [ (import {REPOSITORY}/nix/overlay.nix) ]; }}"
+    assert build(f"({overlaid}).longshore") == build("dockerTools.longshore")
+
+
+@pytest.mark.parametrize("what", ["conf", "", "ociArchive", "ociLayout"])
+def test_it_pushes_plans_scripts_archives_and_layouts(what, registry):
+    package = build("dockerTools.longshore")
+    path = build(f"({IMAGE}){'.' if what else ''}{what}")
+    run(package / "bin/longshore", "push", str(path), f"{registry.address}/app:1")
+    manifest = registry.image("app", "1")
+    if what.startswith("oci"):
+        assert registry.manifests["app"]["1"][1] == build(f"({IMAGE}).manifest").read_bytes()
+    assert len(manifest["layers"]) >= 2

@@ -1,0 +1,190 @@
+"""Saying who one is, to registries and token services."""
+
+import json
+
+import pytest
+
+from builders.console.errors import UserError
+from builders.registry.answers import Answer
+from builders.registry.credentials import Credentials
+from builders.registry.tokens import Authorizer
+from tests.unit.registry.pushing import client_of
+from tests.unit.registry.quirks import Fault, Quirks, running
+
+USER = Credentials("user", "secret-password")
+SCOPES = ("repository:app:pull,push",)
+
+
+def ask(registry, credentials=USER, times=1):
+    client = client_of(registry, credentials=credentials)
+    return [client.ask("HEAD", "/v2/app/blobs/x", SCOPES) for _ in range(times)][-1]
+
+
+def challenge(realm, scheme="Bearer"):
+    headers = {"WWW-Authenticate": f'{scheme} realm="{realm}",service="s"'}
+    return Answer(401, headers, b"", "https://registry.example/v2/")
+
+
+def refused(realm, *, secure):
+    def unasked(*_):
+        raise AssertionError("nobody is asked for a token")
+
+    authorizer = Authorizer("registry.example", lambda: USER, unasked)
+    with pytest.raises(UserError) as found:
+        authorizer.challenged(challenge(realm), SCOPES, None, secure=secure)
+    return str(found.value)
+
+
+def test_a_token_is_got_once_and_used_from_there_on(registry_with):
+    registry = registry_with(users={"user": "secret-password"}, scheme="Bearer")
+    assert ask(registry, times=3).status == 404
+    assert len(registry.seen("GET", "^/token")) == 1
+    (first, *others) = registry.seen("HEAD")
+    assert "Authorization" not in first.headers
+    assert all(r.headers["Authorization"].startswith("Bearer ") for r in others)
+    (token,) = registry.seen("GET", "^/token")
+    assert token.query["service"] == "quirks"
+    assert token.query["account"] == "user"
+    assert token.headers["Authorization"] == f"Basic {USER.basic}"
+
+
+def test_basic_needs_no_token(registry_with):
+    registry = registry_with(users={"user": "secret-password"})
+    assert ask(registry, times=3).status == 404
+    assert [r.status for r in registry.requests] == [401, 404, 404, 404]
+
+
+def test_an_identity_token_is_posted(registry_with):
+    registry = registry_with(identity_token="identity", scheme="Bearer")
+    assert ask(registry, Credentials(identity_token="identity")).status == 404
+    (asked,) = registry.seen("POST", "^/token")
+    assert json.loads(asked.form) == {
+        "grant_type": "refresh_token",
+        "service": "quirks",
+        "client_id": "longshore",
+        "scope": "repository:app:pull,push",
+        "refresh_token": "identity",
+    }
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_where_there_is_no_post_an_identity_token_is_a_password(status, registry_with):
+    registry = registry_with(users={"<token>": "identity"}, scheme="Bearer")
+    registry.faults = [Fault("POST", "^/token", status)]
+    assert ask(registry, Credentials(identity_token="identity")).status == 404
+
+
+def test_a_token_for_the_registry_itself_is_used_as_it_is(registry_with):
+    registry = registry_with(users={"user": "other"}, scheme="Bearer")
+    registry.tokens["ready"] = {"scopes": SCOPES, "uses": 0}
+    assert ask(registry, Credentials(registry_token="ready")).status == 404
+    assert not registry.seen(pattern="^/token")
+
+
+def test_something_large_begins_with_a_fresh_token():
+    now = [0.0]
+    given = iter(range(9))
+
+    def serve(method, address, headers, body):
+        data = json.dumps({"token": f"t{next(given)}", "expires_in": 300}).encode()
+        return Answer(200, {}, data, address)
+
+    authorizer = Authorizer("r", lambda: USER, serve, clock=lambda: now[0])
+    authorizer.challenged(challenge("https://tokens.example/"), SCOPES, None, secure=True)
+    assert authorizer.header(SCOPES, large=True) == "Bearer t0"
+    now[0] = 280
+    assert authorizer.header(SCOPES) == "Bearer t0"
+    assert authorizer.header(SCOPES, large=True) == "Bearer t1"
+    now[0] = 580
+    assert authorizer.header(SCOPES) == "Bearer t2"
+
+
+def test_a_token_without_a_time_is_good_for_a_minute(registry_with):
+    registry = registry_with(users={"user": "secret-password"}, scheme="Bearer", expires_in=None)
+    assert ask(registry, times=3).status == 404
+    assert len(registry.seen("GET", "^/token")) == 1
+
+
+def test_the_scope_that_is_asked_for_stands_first():
+    asked = []
+
+    def serve(method, address, headers, body):
+        asked.append(address)
+        return Answer(200, {}, b'{"access_token": "t"}', address)
+
+    authorizer = Authorizer("r", lambda: USER, serve)
+    wanted = 'Bearer realm="https://t.example/x?y=1",scope="repository:base:pull"'
+    answer = Answer(401, {"WWW-Authenticate": wanted}, b"", "")
+    scopes = ("repository:app:pull,push", "repository:base:pull")
+    assert authorizer.challenged(answer, scopes, None, secure=True)
+    assert asked == [
+        "https://t.example/x?y=1&scope=repository%3Abase%3Apull"
+        "&scope=repository%3Aapp%3Apull%2Cpush&account=user"
+    ]
+    assert authorizer.header(scopes) == "Bearer t"
+
+
+def test_a_registry_with_https_may_not_send_to_a_token_service_without():
+    said = refused("http://tokens.example/token", secure=True)
+    assert said == (
+        "the registry registry.example sends to http://tokens.example for a token, where "
+        "credentials could be read on their way; tell whoever runs it that its token service has "
+        "to use HTTPS"
+    )
+
+
+@pytest.mark.parametrize("realm", ["file:///etc/passwd", "", "//host/x", "ftp://host/x", "https:"])
+def test_a_token_service_is_a_web_server(realm):
+    assert "which is no address of a web server; " in refused(realm, secure=False)
+
+
+def test_a_login_that_has_expired_is_told_without_the_secret(registry_with):
+    registry = registry_with(users={"user": "another"}, scheme="Bearer")
+    with pytest.raises(UserError) as found:
+        ask(registry)
+    assert "doesn't take the credentials (HTTP status 401): the login is wrong or" in str(
+        found.value
+    )
+    assert f"log in again with 'docker login {registry.address}'" in str(found.value)
+    assert "secret-password" not in str(found.value)
+
+
+def test_whoever_has_not_logged_in_is_told_to(registry_with):
+    registry = registry_with(users={"user": "another"}, scheme="Bearer")
+    with pytest.raises(UserError, match="gives nobody a token who has not logged in"):
+        ask(registry, credentials=None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"token": 1}', b'{"token": "a\\nb"}', b"\xff", b'{"token": "\xc3\xa9"}'],
+)
+def test_a_token_service_that_gives_none_is_told(body, registry_with):
+    registry = registry_with(users={"user": "secret-password"}, scheme="Bearer")
+    registry.faults = [Fault("GET", "^/token", 200, body=body)]
+    with pytest.raises(UserError, match="answers without a token"):
+        ask(registry)
+
+
+def test_a_token_service_that_fails_for_a_moment_is_asked_again(registry_with):
+    registry = registry_with(users={"user": "secret-password"}, scheme="Bearer")
+    registry.faults = [Fault("GET", "^/token", 503), Fault("GET", "^/token", "reset")]
+    assert ask(registry).status == 404
+
+
+def test_a_challenge_of_a_kind_that_nobody_knows_is_the_answer(registry):
+    registry.faults = [Fault("HEAD", "", 401, headers={"WWW-Authenticate": "Negotiate"})]
+    assert ask(registry).status == 401
+
+
+def test_credentials_never_go_to_the_token_service_of_another_registry_unasked():
+    """A token service elsewhere gets the user's own credentials, and the registry's token none."""
+    tokens = Quirks()
+    tokens.users, tokens.scheme = {"user": "secret-password"}, "Bearer"
+    with running(tokens), running(Quirks()) as registry:
+        registry.users, registry.scheme = {"user": "secret-password"}, "Bearer"
+        registry.realm = f"{tokens.url}/token"
+        registry.tokens = tokens.tokens
+        assert ask(registry).status == 404
+        assert all("Bearer" not in str(r.headers) for r in tokens.requests)
+        assert all(USER.basic not in str(r.headers) for r in registry.requests)
