@@ -30,7 +30,7 @@ def comparison_lines(comparison: Comparison, *, width: int, every: bool = False)
     most = None if every else _MOST
     unnamed = "image without a name"
     names = f"{old.image.name or unnamed} → {new.image.name or unnamed}"
-    yield from wrapped(visible(names), width)
+    yield from wrapped(names, width)
     yield from wrapped(
         f"size: {size(old.size)} → {size(new.size)} ({_change(new.size - old.size)})", width
     )
@@ -44,7 +44,7 @@ def comparison_lines(comparison: Comparison, *, width: int, every: bool = False)
     if notes:
         yield ""
     for sentence in notes:
-        yield from wrapped(visible(f"Note: {sentence}."), width)
+        yield from wrapped(f"Note: {sentence}.", width)
 
 
 def _change(count: int) -> str:
@@ -97,7 +97,7 @@ def _causes(comparison: Comparison, *, width: int, most: int | None) -> Iterator
         yield from _more(len(causes.causes), most, width)
     if causes.perhaps:
         names = ", ".join(dict.fromkeys(store_name(path) for path in causes.perhaps))
-        yield from wrapped(visible(f"  perhaps by themselves, too: {names}"), width)
+        yield from wrapped(f"  perhaps by themselves, too: {names}", width)
 
 
 def _more(count: int, most: int | None, width: int) -> Iterator[str]:
@@ -118,7 +118,7 @@ def _packages(comparison: Comparison, *, width: int, most: int | None) -> Iterat
         names = ", ".join(one.package for one in rebuilt)
         if not changed:
             yield ""
-        yield from wrapped(visible(f"{count} of the same versions, built again: {names}"), width)
+        yield from wrapped(f"{count} of the same versions, built again: {names}", width)
 
 
 def _package_row(one: PackageChange) -> tuple[str, str]:
@@ -170,7 +170,7 @@ def _config(fields: Sequence[FieldChange], *, width: int) -> Iterator[str]:
             )
         else:
             values = f"{_value(field.old)} → {_value(field.new)}"
-            yield from wrapped(visible(f"  {field.field}: {values}"), width)
+            yield from wrapped(f"  {field.field}: {values}", width)
 
 
 def _value(value: Any) -> str:

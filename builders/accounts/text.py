@@ -33,7 +33,7 @@ _UNKNOWN: Final = "?"
 
 def image_lines(account: Account, *, width: int, every: bool = False) -> Iterator[str]:
     """Yield the lines that explain a whole image; `every` for all of its paths."""
-    yield from wrapped(visible(_heading(account)), width)
+    yield from wrapped(_heading(account), width)
     image = account.image
     if account.layers:
         yield ""
@@ -61,11 +61,11 @@ def image_lines(account: Account, *, width: int, every: bool = False) -> Iterato
     if account.paths:
         yield ""
         other = f"; the layers have {size(account.other)} more" if account.other > 0 else ""
-        yield from _wrapped(
-            f"Sizes of store paths are those {MEASURES[image.measure]}{other}.", width
+        yield from wrapped(
+            f"Sizes of store paths are those {MEASURES[image.measure]}{other}.", width, hanging=0
         )
     for sentence in image.unknown:
-        yield from _wrapped(f"Note: {sentence}.", width)
+        yield from wrapped(f"Note: {sentence}.", width, hanging=0)
 
 
 def _without_empty(
@@ -156,7 +156,7 @@ def path_lines(
         yield from _one_path(account, account.paths[path], width=width, evidence=evidence)
     if account.image.graph is None:
         for sentence in account.image.unknown:
-            yield from _wrapped(f"Note: {sentence}.", width)
+            yield from wrapped(f"Note: {sentence}.", width, hanging=0)
 
 
 def _one_path(
@@ -204,10 +204,10 @@ def way_lines(
     for number, path in enumerate(way):
         if number and evidence is not None:
             where = _place(evidence.get((way[number - 1], path)), way[number - 1])
-            yield from wrapped(visible(f"    {'  ' * number}{where}"), width)
+            yield from wrapped(f"    {'  ' * number}{where}", width)
         arrow = "→ " if number else ""
         own = size(account.paths[path].own) if path in account.paths else _UNKNOWN
-        yield from wrapped(visible(f"    {'  ' * number}{arrow}{store_name(path)} ({own})"), width)
+        yield from wrapped(f"    {'  ' * number}{arrow}{store_name(path)} ({own})", width)
 
 
 def _place(place: Evidence | None, path: str) -> str:
@@ -215,10 +215,3 @@ def _place(place: Evidence | None, path: str) -> str:
         return "(not found in the store of this machine)"
     inside = place.file.removeprefix(path).lstrip("/")
     return f"byte {place.offset:,} of {inside or place.file}"
-
-
-def _wrapped(text: str, width: int) -> Iterator[str]:
-    # Not at the top: it takes as long as the rest, and few lines need it.
-    import textwrap
-
-    yield from textwrap.wrap(visible(text), width=max(width, 20), break_on_hyphens=False)

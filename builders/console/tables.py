@@ -88,11 +88,14 @@ def cut(text: str, width: int) -> str:
     return "".join(kept) + _CUT
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """Return the lines of a sentence that has more than `width` columns, the later ones indented.
+def wrapped(text: str, width: int, *, hanging: int = 2) -> list[str]:
+    """Return the lines of a sentence that has more than `width` columns.
 
+    The later ones are indented by `hanging` columns more than the first. What would control a
+    terminal is shown instead.
     No word is divided, so that names can be copied; one that fits on no line is cut with "…".
     """
+    text = visible(text)
     words = text.split()
     begin = text[: len(text) - len(text.lstrip())]
     lines, line = [], begin
@@ -100,7 +103,7 @@ def wrapped(text: str, width: int) -> list[str]:
         longer = f"{line} {word}" if line.strip() else f"{line}{word}"
         if line.strip() and display_width(longer) > width:
             lines.append(line)
-            longer = f"{begin}  {word}"
+            longer = f"{begin}{' ' * hanging}{word}"
         line = longer
     return [cut(each, width) for each in (*lines, line)]
 
