@@ -17,6 +17,7 @@ from builders.accounts.comparison_documents import comparison_document
 from builders.accounts.documents import account_document
 from builders.accounts.opening import open_image
 from builders.accounts.text import image_lines
+from builders.blobs.source import Blob, Bytes
 from builders.closure.popularity import limit_layers
 from builders.compression.streams import CHUNK, open_decompressed
 from builders.console.errors import UserError
@@ -24,6 +25,7 @@ from builders.console.tables import display_width
 from builders.formats.container_config import INHERITABLE, read_container_config
 from builders.formats.image_index import choose_platform, describe_platforms, read_index
 from builders.formats.image_reader import read_base_image, read_images
+from builders.formats.image_sources import Reading, read_source
 from builders.formats.image_stream import stream_image
 from builders.formats.several_images import Source, write_merged
 from builders.image.configuration import overlay_config
@@ -90,7 +92,8 @@ def _unpack(tree, around, places):
 
 
 def read_image(path, directory):
-    """An image archive: as a base image, merged with itself, and as a file system."""
+    """An image archive: to be sent, as a base image, merged with itself, and as a file system."""
+    _read_source(path)
     image = read_base_image(path, what="base image", architecture="amd64")
     streamed = os.path.join(directory, "streamed")
     plan = Plan(
@@ -121,6 +124,26 @@ def read_image(path, directory):
     except UserError:
         # What is in the layers may be refused, while they can be passed on.
         return
+
+
+def _read_source(path):
+    """See that what is to be sent has layers as its manifest or its configuration says."""
+    try:
+        found = read_source(
+            path, Reading(compression=None, architecture="amd64", jobs=1, hint="hint")
+        )
+    except UserError:
+        return
+    for image in found.source.images:
+        if all(layer.descriptor for layer in image.layers):
+            blobs = [Blob(layer.descriptor, layer.content) for layer in image.layers]
+            closed = image.close(blobs)
+            content = closed.manifest.content
+            assert isinstance(content, Bytes)
+            named = json.loads(content.data).get("layers") or []
+            assert [layer["digest"] for layer in named] == [
+                blob.descriptor.digest for blob in closed.layers
+            ]
 
 
 def _check_archive(path):
