@@ -8,9 +8,29 @@
   transfers,
 }:
 let
-  # described :: { name, conf, compression, annotations, isNow } -> { arguments; blobs; }
-  # `arguments` are those of a builder for the image, without its blobs.
-  described =
+  # described :: { name, conf, compression, annotations, … } -> { arguments; blobs; }
+  #           or { name, archive, compression, platform, … } -> { arguments; }
+  # `arguments` are those of a builder for the image, without its blobs. What is in an archive has
+  # none: it is looked at when it is needed.
+  described = image: if image ? archive then archived image else planned image;
+
+  archived =
+    {
+      name,
+      archive,
+      compression,
+      platform,
+      ...
+    }:
+    {
+      arguments = compression // {
+        inherit name;
+        inherit (platform) architecture;
+        archive = "${archive}";
+      };
+    };
+
+  planned =
     {
       name,
       conf,
@@ -33,7 +53,12 @@ let
       };
     };
 
-  withBlobs = image: (described image).arguments // { blobs = "${(described image).blobs}"; };
+  withBlobs =
+    image:
+    let
+      found = described image;
+    in
+    found.arguments // lib.optionalAttrs (found ? blobs) { blobs = "${found.blobs}"; };
 
   # Blobs are made again with the layout, but for the time in them: that is said once.
   forLayout = image: if image.isNow then withBlobs image else (described image).arguments;
@@ -64,6 +89,23 @@ in
           attribute = "annotations";
         } annotations;
       isNow = lib.elem "now" times;
+    };
+
+  # archived :: { name, archive, architecture } -> what `outputs` takes of the image in a file
+  archived =
+    {
+      name,
+      archive,
+      architecture,
+    }:
+    {
+      inherit archive name;
+      platform = {
+        inherit architecture;
+        variant = null;
+      };
+      compression = oci.layers name "gz" null;
+      isNow = false;
     };
 
   # outputs :: { name, images, … } ->
@@ -143,7 +185,9 @@ in
         name = imageName;
         inherit tag;
         images = map (
-          image: (described image).arguments // { inherit (described image) blobs; }
+          image:
+          (described image).arguments
+          // lib.optionalAttrs (!image ? archive) { inherit (described image) blobs; }
         ) images;
         inherit indexAnnotations;
       };

@@ -57,7 +57,9 @@ in
     source:
     let
       image = source // {
-        images = map (image: image // { blobs = ifBuilt image.blobs; }) source.images;
+        images = map (
+          image: image // lib.optionalAttrs (image ? blobs) { blobs = ifBuilt image.blobs; }
+        ) source.images;
       };
 
       into =
@@ -89,7 +91,9 @@ in
             inherit lazy;
             images =
               if lazy then
-                map (image: image // { plan = "${hidden image}"; }) image.images
+                map (
+                  image: image // lib.optionalAttrs (image ? plan) { plan = "${hidden image}"; }
+                ) image.images
               else
                 image.images;
           };

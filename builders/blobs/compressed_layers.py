@@ -87,9 +87,9 @@ def compress_layers(
     media_types = [compression.media_type(layer) for layer in plan.layers]
     format_ = compression.format
     own = {layer.diff_id: layer for layer in plan.layers if compression.applies_to(layer)}
-    made: dict[str | None, _Compressed] = {}
+    made: dict[str | None, CompressedBlob] = {}
     if format_:
-        made = _compress(list(own.values()), format_, jobs=jobs, directory=directory, hint=hint)
+        made = compress_each(list(own.values()), format_, jobs=jobs, directory=directory, hint=hint)
 
     def blob(layer: Layer, media_type: str) -> Blob:
         content = LayerContent(layer, compression)
@@ -104,16 +104,19 @@ def compress_layers(
     return [blob(*pair) for pair in zip(plan.layers, media_types, strict=True)]
 
 
-def _compress(
+def compress_each(
     layers: Sequence[Layer],
     format_: MemberFormat,
     *,
     jobs: int,
     directory: str | None,
     hint: str,
-) -> "dict[str | None, _Compressed]":
-    """Return what each of `layers` becomes, by diff ID."""
-    made: dict[str | None, _Compressed] = {}
+) -> "dict[str | None, CompressedBlob]":
+    """Compress `layers` in `format_`, and return what each becomes, by diff ID.
+
+    `jobs`, `directory` and `hint` are as in `compress_layers`.
+    """
+    made: dict[str | None, CompressedBlob] = {}
     progress = Progress(
         total=sum(layer.size or 0 for layer in layers), layers=len(layers), moving=False
     )
@@ -121,7 +124,7 @@ def _compress(
         for number, layer in enumerate(layers, 1):
             progress.layer(f"Compressing layer {number} of {len(layers)}")
             path = os.path.join(directory, f"{number}.part") if directory else None
-            target = made[layer.diff_id] = _Compressed(path)
+            target = made[layer.diff_id] = CompressedBlob(path)
             sink = CompressingSink(members, target.write)
             layer.write(sink, resources)
             sink.finish()
@@ -131,7 +134,7 @@ def _compress(
     return made
 
 
-class _Compressed:
+class CompressedBlob:
     """Hashes and counts a compressed layer, and writes it to a file where there is a `path`."""
 
     def __init__(self, path: str | None) -> None:

@@ -7,13 +7,14 @@ layer, and says what it is there.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from builders.blobs.compressed_layers import CompressedLayers
+from builders.blobs.compressed_layers import CompressedBlob, CompressedLayers, compress_each
 from builders.blobs.descriptors import COMPRESSOR, CONFIG_TYPE, Descriptor, descriptor_of
 from builders.blobs.layer_compression import LayerCompression
 from builders.blobs.source import (
     Blob,
     Bytes,
     Content,
+    FileContent,
     Image,
     Index,
     LayerContent,
@@ -25,6 +26,7 @@ from builders.image.configuration import image_config
 from builders.image.layer_kinds import Layer
 from builders.image.plan import Plan
 from builders.image.platform import Platform
+from builders.tar.sinks import LEAVE_ALONE
 
 
 @dataclass(frozen=True)
@@ -191,10 +193,36 @@ def closed(source: OpenImage | OpenIndex) -> Image | Index:
     return _as_image(source)
 
 
-def _as_image(image: OpenImage) -> Image:
-    blobs = []
+def compress_open(image: OpenImage, *, jobs: int, directory: str, hint: str = LEAVE_ALONE) -> Image:
+    """Return `image`, with files in `directory` for the layers that are to be compressed.
+
+    `jobs` and `hint` are as in `compress_layers`.
+    """
+    made: dict[str, CompressedBlob] = {}
+    by_format: dict[MemberFormat, dict[str, OpenLayer]] = {}
     for layer in image.layers:
-        if layer.descriptor is None:
-            raise ValueError("a layer is still to be compressed")
-        blobs.append(Blob(layer.descriptor, layer.content))
-    return image.close(blobs)
+        if layer.format and layer.diff_id and layer.content.layer:
+            by_format.setdefault(layer.format, {})[layer.diff_id] = layer
+    for format_, layers in by_format.items():
+        contents = [layer.content.layer for layer in layers.values() if layer.content.layer]
+        found = compress_each(contents, format_, jobs=jobs, directory=directory, hint=hint)
+        made |= {layer.key: found[diff_id] for diff_id, layer in layers.items()}
+
+    def blob(layer: OpenLayer) -> Blob:
+        if layer.key not in made:
+            return Blob(_known(layer), layer.content)
+        file = made[layer.key]
+        descriptor = layer.describe(f"sha256:{file.digest}", file.size)
+        return Blob(descriptor, FileContent(str(file.path), file.size))
+
+    return image.close([blob(layer) for layer in image.layers])
+
+
+def _known(layer: OpenLayer) -> Descriptor:
+    if layer.descriptor is None:
+        raise ValueError("a layer is still to be compressed")
+    return layer.descriptor
+
+
+def _as_image(image: OpenImage) -> Image:
+    return image.close([Blob(_known(layer), layer.content) for layer in image.layers])

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from builders.blobs.planned_images import PlannedImage
 from builders.console.errors import writing
 from builders.derivations import arguments
 from builders.derivations.image_plan import output_hash
-from builders.derivations.oci_images import compressed, together
+from builders.derivations.oci_images import compressed, given_image, together
 from builders.formats.oci_writers import (
     NamedSource,
     blob_directory,
@@ -43,7 +42,7 @@ def main(_: list[str]) -> None:
     """Write the layout to the output."""
     build = arguments.load()
     given = build.arguments(Arguments)
-    images = [PlannedImage(**image) for image in given.images]
+    images = [given_image(image) for image in given.images]
     # In a layout they are where they belong; from here they are copied into the tar.
     layers = blob_directory(build.out if given.directory else os.path.join(build.top, "layout"))
     with writing(layers):

@@ -85,6 +85,39 @@ class Reading:
     find: Callable[[str], str | None] = lambda _: None
 
 
+@dataclass(frozen=True)
+class ArchivedImage:
+    """An image in the file `archive`, called `name` in messages.
+
+    Its plain layers are compressed with `compressor` at `compression_level`. `architecture` is that
+    of the image where the archive has one for each of several.
+    """
+
+    name: str
+    archive: str
+    compressor: str
+    compression_level: int | None
+    architecture: str
+
+
+def open_archived(
+    image: ArchivedImage, *, jobs: int, hint: str, compression: LayerCompression | None = None
+) -> OpenImage:
+    """Return what the archive holds; raises `UserError` for an index.
+
+    `compression` is for the image's own; `jobs` and `hint` are those of `Reading`.
+    """
+    own = LayerCompression(image.compressor, image.compression_level)
+    reading = Reading(compression or own, image.architecture, jobs, hint)
+    source = read_source(image.archive, reading).source
+    if isinstance(source, OpenIndex):
+        die(
+            f"{image.archive} holds an image index",
+            hint="copy one of its images into an archive of its own with 'skopeo copy'",
+        )
+    return source
+
+
 def read_source(path: str, reading: Reading) -> NamedOpenImage:
     """Return the image or the index at `path`; raises `UserError` where there is none."""
     if os.path.isdir(path):
@@ -115,17 +148,16 @@ def _from_document(path: str, reading: Reading) -> NamedOpenImage:
         die(f"can't read the image plan {path}: {error.strerror}", hint="build the image again")
     except ValueError as error:
         raise UserError(f"{path} is no image plan ({error})", hint=_AGAIN) from None
-    images = document.get("images")
     try:
-        if images is None:
-            given = [PlannedImage(path, path, "gz", None, annotations={})]
-            name, tag = document["name"], document["tag"]
-        else:
-            given = [PlannedImage(**image) for image in images]
-            name, tag = document["name"], document["tag"]
+        name, tag = document["name"], document["tag"]
+        given: list[PlannedImage | ArchivedImage] = [
+            ArchivedImage(**image) if "archive" in image else PlannedImage(**image)
+            for image in document.get("images") or ()
+        ]
         # Else what is not here was never built, and is not worth to be asked for.
         find = reading.find if document.get("lazy") else _existing
-        opened = [_open(image, reading, find) for image in given]
+        plan = PlannedImage(path, path, "gz", None, annotations={})
+        opened = [_open(image, reading, find) for image in given or [plan]]
     except OSError as error:
         die(
             f"can't read {error.filename}, which {path} needs: {error.strerror}",
@@ -146,7 +178,13 @@ def _existing(path: str) -> str | None:
     return path if os.path.exists(path) else None
 
 
-def _open(image: PlannedImage, reading: Reading, find: Callable[[str], str | None]) -> OpenImage:
+def _open(
+    image: PlannedImage | ArchivedImage, reading: Reading, find: Callable[[str], str | None]
+) -> OpenImage:
+    if isinstance(image, ArchivedImage):
+        return open_archived(
+            image, jobs=reading.jobs, hint=reading.hint, compression=reading.compression
+        )
     # What another build would find out, and nobody has to.
     if image.blobs:
         image = replace(image, blobs=find(image.blobs))

@@ -109,7 +109,7 @@ arguments.strict "buildImageIndex" (
             ociArchive
             ociLayout
             ;
-          blobs = map (image: image.blobs) images;
+          blobs = lib.concatMap (image: lib.optional (image ? blobs) image.blobs) images;
         }
         // outputs.programs;
     };

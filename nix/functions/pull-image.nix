@@ -9,6 +9,7 @@
   imagePlatform,
   messages,
   names,
+  ociImage,
   values,
 }:
 let
@@ -80,6 +81,34 @@ let
             "REGISTRY_AUTH_FILE"
           ]
         );
+        overriding.own =
+          archive:
+          let
+            asOci = ociImage.archived {
+              name = imageName;
+              inherit archive;
+              architecture = arch;
+            };
+            outputs = ociImage.outputs {
+              name = baseNameOf finalImageName;
+              inherit where;
+              imageName = finalImageName;
+              tag = finalImageTag;
+              images = [ asOci ];
+            };
+          in
+          {
+            inherit (outputs)
+              digest
+              manifest
+              ociArchive
+              ociLayout
+              ;
+            ociImage = asOci // {
+              inherit (outputs) layoutAs;
+            };
+          }
+          // outputs.programs;
         passthru = {
           inherit imageDigest;
           imageName = finalImageName;
