@@ -75,6 +75,7 @@
     "fetchers.withNormalizedHash"
     "filter"
     "filterAttrs"
+    "findFirst"
     "flatten"
     "foldr"
     "functionArgs"

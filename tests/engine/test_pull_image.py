@@ -24,6 +24,7 @@ from tests.engine.registry import (
     unused_address,
 )
 from tests.nix.images import REPOSITORY, NixError, build, nix
+from tests.unit.oci_layouts import check_layout
 
 RUN = uuid.uuid4().hex
 """In every image, since a store that has an image of an earlier run would not fetch it."""
@@ -141,6 +142,39 @@ def test_a_pulled_image_is_a_base_image(images, app, docker: Docker):
         }}"""
     )
     assert docker.run(docker.load(image)).stdout == "above\n"
+
+
+def test_a_pulled_image_is_an_image_of_the_oci_and_can_be_in_an_index(
+    images, app, tmp_path, docker: Docker
+):
+    """Its configuration, and so its ID, stays; its layers, which come plain, are compressed."""
+    pulled = expression(**app)
+    archive = build(f"{pulled}.ociArchive")
+    check_layout(archive)
+    check_layout(build(f"{pulled}.ociLayout"))
+    manifest = json.loads(build(f"{pulled}.manifest").read_text())
+    assert {layer["mediaType"].rpartition("+")[2] for layer in manifest["layers"]} == {"gzip"}
+    digest = build(f"{pulled}.digest").read_text()
+    name = docker.load(pull(app))
+    assert manifest["config"]["digest"] == docker.inspect(name)["Id"]
+    docker.remove_all()
+    assert docker.load(archive) == name
+    assert docker.inspect(name)["Id"] == manifest["config"]["digest"]
+    assert docker.run(name).stdout == f"linux/amd64 {RUN}\n"
+    index = f"""dockerTools.buildImageIndex {{
+      name = "i"; images = [ {pulled} (buildImage {{ name = "a"; architecture = "arm64"; }}) ];
+    }}"""
+    check_layout(build(index))
+    listed = json.loads(build(f"({index}).manifest").read_text())["manifests"]
+    assert listed[0]["digest"] == digest
+    assert [entry["platform"]["architecture"] for entry in listed] == ["amd64", "arm64"]
+    # Pushed as it is, and so found under its digest.
+    program = build(f"({index}).copyToRegistry")
+    target = f"{images.registry.name('pushed')}:1"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    command = [program / "bin/copy-to-registry", target]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert said.stdout.strip().endswith(build(f"({index}).digest").read_text())
 
 
 @pytest.mark.parametrize(
