@@ -172,7 +172,7 @@ def test_a_pulled_image_is_an_image_of_the_oci_and_can_be_in_an_index(
     program = build(f"({index}).copyToRegistry")
     target = f"{images.registry.name('pushed')}:1"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    command = [program / "bin/copy-to-registry", target]
+    command = [str(program / "bin/copy-to-registry"), target]
     said = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     assert said.stdout.strip().endswith(build(f"({index}).digest").read_text())
 
