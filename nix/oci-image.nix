@@ -65,6 +65,7 @@ let
 in
 {
   # image :: { name, where, conf, … } -> what `outputs` takes of an image
+  # What it was given is checked at once, though most images have no need of it.
   image =
     {
       name,
@@ -79,15 +80,16 @@ in
       times,
       platform,
     }:
-    {
-      inherit conf name platform;
+    let
       compression = oci.layers name layerCompressor layerCompressionLevel;
-      annotations =
-        fromImage.baseAnnotations or { }
-        // oci.annotations {
-          where = messages.inImage name;
-          attribute = "annotations";
-        } annotations;
+      own = oci.annotations {
+        where = messages.inImage name;
+        attribute = "annotations";
+      } annotations;
+    in
+    builtins.deepSeq [ compression own ] {
+      inherit compression conf name platform;
+      annotations = fromImage.baseAnnotations or { } // own;
       isNow = lib.elem "now" times;
     };
 

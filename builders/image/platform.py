@@ -70,6 +70,9 @@ SYSTEMS: Final = (
 )
 
 SYSTEM_WORDS: Final = {"macos": "darwin", "win32": "windows"}
+IMPLIED_VARIANTS: Final = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
+"""What engines take an image for that names no variant, as containerd normalises platforms."""
+
 _LEVEL: Final = re.compile(r"v?([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 """A variant of which higher ones have all that it has."""
 
@@ -93,8 +96,8 @@ class Platform:
 
     @property
     def plain(self) -> "Platform":
-        """The platform without a variant that goes without saying: v8 of arm64."""
-        is_implied = (self.architecture, self.variant) == ("arm64", "v8")
+        """The platform without a variant that goes without saying, as v8 of arm64."""
+        is_implied = self.variant and IMPLIED_VARIANTS.get(self.architecture) == self.variant
         return replace(self, variant=None) if is_implied else self
 
     def takes(self, base: "Platform") -> bool:

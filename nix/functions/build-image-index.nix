@@ -3,6 +3,7 @@
   lib,
   arguments,
   buildImageIndex,
+  imagePlatform,
   messages,
   names,
   oci,
@@ -21,7 +22,7 @@ arguments.strict "buildImageIndex" (
   }@args:
   let
     where = messages.inIndex name;
-    fullName = names.imageName name;
+    fullName = names.imageNameAt where name;
     at = attribute: {
       inherit where attribute;
     };
@@ -59,10 +60,7 @@ arguments.strict "buildImageIndex" (
           "linux"
           platform.architecture
         ]
-        # v8 goes without saying for arm64.
-        ++ lib.optional (
-          platform.variant != null && !(platform.architecture == "arm64" && platform.variant == "v8")
-        ) platform.variant
+        ++ lib.optional (platform.variant != null && !imagePlatform.isImplied platform) platform.variant
       );
     twice = lib.filter (platform: lib.length (ofPlatform platform) > 1) (map platformOf list);
     ofPlatform = platform: lib.filter (image: platformOf image == platform) list;
@@ -79,7 +77,7 @@ arguments.strict "buildImageIndex" (
     outputsOf =
       imageTag:
       ociImage.outputs {
-        name = names.baseName name;
+        name = builtins.seq fullName (baseNameOf name);
         inherit where;
         imageName = fullName;
         tag = imageTag;
@@ -96,7 +94,7 @@ arguments.strict "buildImageIndex" (
       own =
         derivation:
         let
-          imageTag = if tag != null then tag else names.tagOf derivation;
+          imageTag = if checkedTag != null then checkedTag else names.tagOf derivation;
           outputs = outputsOf imageTag;
         in
         {

@@ -8,7 +8,8 @@ import tarfile
 import pytest
 
 from builders.blobs.descriptors import COMPRESSOR
-from tests.nix.images import archive, build, closure, evaluate, failure
+from builders.image.platform import IMPLIED_VARIANTS
+from tests.nix.images import PREAMBLE, NixError, archive, build, closure, evaluate, nix
 from tests.unit.oci_layouts import check_layout
 
 APP = """
@@ -271,18 +272,78 @@ BAD = {
         ]; }}""",
         "image 1 (data) and image 2 (group/app) are both for linux/amd64",
     ),
-    "index-of-one-platform-in-two-words": (
-        f"""dockerTools.buildImageIndex {{ name = "i"; images = [
-          (buildImage {{ {DATA} architecture = "arm64"; }})
-          (buildImage {{ {DATA} architecture = "arm64"; variant = "v8"; }})
-        ]; }}""",
-        "image 1 (data) and image 2 (data) are both for linux/arm64",
-    ),
     "index-in-docker-format": (
         f"""dockerTools.buildImageIndex {{ name = "i"; format = "docker"; images = [
           (buildImage {{ {DATA} }})
         ]; }}""",
         'format must be "oci" or "oci-layout"',
+    ),
+    "annotation-of-a-docker-archive": (
+        f"buildImage {{ {DATA} annotations.a = null; }}",
+        "in docker image data: annotations.a must be a string, not null",
+    ),
+    "level-of-a-docker-archive": (
+        f"buildLayeredImage {{ {APP} layerCompressionLevel = 0; }}",
+        "layerCompressionLevel must be a number from 1 to 12",
+    ),
+    "compressor-of-a-stream": (
+        f'streamLayeredImage {{ {APP} layerCompressor = "gzip"; }}',
+        "layerCompressor must be one of: [gz none zstd]",
+    ),
+    "compressor-of-a-nix-shell": (
+        'buildNixShellImage { drv = hello; layerCompressor = "xz"; }',
+        "in docker image hello-2.10-env: layerCompressor must be one of",
+    ),
+    "name-of-a-number": (
+        "buildImage { name = 3; }",
+        "in docker image ?: name must be a string such as",
+    ),
+    "index-name": (
+        f'dockerTools.buildImageIndex {{ name = "a:1"; images = [ (buildImage {{ {DATA} }}) ]; }}',
+        "in image index a:1: name must be one that engines take",
+    ),
+    "index-name-of-null": (
+        f"dockerTools.buildImageIndex {{ name = null; images = [ (buildImage {{ {DATA} }}) ]; }}",
+        "in image index ?: name must be a string such as",
+    ),
+    "index-tag": (
+        f"""(dockerTools.buildImageIndex {{
+          name = "i"; tag = 3; images = [ (buildImage {{ {DATA} }}) ];
+        }}).imageTag""",
+        "in image index i: tag must be null, or a tag",
+    ),
+    "tag": (f"(buildImage {{ {DATA} tag = 3; }}).imageTag", "tag must be null, or a tag"),
+    "index-attribute": (
+        'dockerTools.buildImageIndex { name = "i"; image = [ ]; }',
+        "in image index i (dockerTools.buildImageIndex): unknown attribute 'image'; did you mean",
+    ),
+    **{
+        f"index-of-the-implied-variant-of-{architecture}": (
+            f"""dockerTools.buildImageIndex {{ name = "i"; images = [
+              (buildImage {{ {DATA} architecture = "{architecture}"; }})
+              (buildImage {{ {DATA} architecture = "{architecture}"; variant = "{variant}"; }})
+            ]; }}""",
+            f"image 1 (data) and image 2 (data) are both for linux/{architecture};",
+        )
+        for architecture, variant in IMPLIED_VARIANTS.items()
+    },
+    "oci-tools-arguments": (
+        f"dockerTools.ociTools.buildImage {{ {DATA} extraOCIArgs = null; }}",
+        "extraOCIArgs must be a set, not null",
+    ),
+    "oci-tools-name": (
+        f'dockerTools.ociTools.buildImage {{ {DATA} extraOCIArgs.name = "a b"; }}',
+        "extraOCIArgs.name must be a name of letters, digits and",
+    ),
+    "oci-tools-docker-format": (
+        f'dockerTools.ociTools.buildImage {{ {DATA} format = "docker"; }}',
+        'format must be "oci" or "oci-layout", not the string "docker"',
+    ),
+    "oci-tools-two-formats": (
+        f"""dockerTools.ociTools.buildImage {{
+          {DATA} format = "oci"; extraOCIArgs.outputFormat = "directory";
+        }}""",
+        "format and extraOCIArgs.outputFormat both say",
     ),
     "oci-tools-output": (
         f'dockerTools.ociTools.buildImage {{ {DATA} extraOCIArgs.outputFormat = "tar"; }}',
@@ -298,8 +359,9 @@ BAD = {
 @pytest.mark.parametrize("what", BAD)
 def test_bad_input_is_refused_at_evaluation(what):
     expression, message = BAD[what]
-    error = failure(expression)
-    assert message in error
+    with pytest.raises(NixError) as failed:
+        nix("nix-instantiate", "-E", PREAMBLE + expression)
+    assert message in failed.value.error
 
 
 INDEX = f"""

@@ -114,7 +114,15 @@ def test_another_platform_is_not_taken(own, base):
     assert not platform(own).takes(platform(base))
 
 
-def test_v8_of_arm64_goes_without_saying():
-    assert Platform("linux", "arm64", "v8").plain == Platform("linux", "arm64")
-    for other in (Platform("linux", "arm64", "v9"), Platform("linux", "arm", "v8")):
+def test_some_variants_go_without_saying():
+    """Engines take an image without a variant for one with it."""
+    for architecture, variant in (("arm64", "v8"), ("arm", "v7"), ("amd64", "v1")):
+        assert Platform("linux", architecture, variant).plain == Platform("linux", architecture)
+    for other in (
+        Platform("linux", "arm64", "v9"),
+        Platform("linux", "arm", "v8"),
+        Platform("linux", "arm", "v6"),
+        Platform("linux", "amd64", "v2"),
+        Platform("linux", "ppc64le"),
+    ):
         assert other.plain == other
