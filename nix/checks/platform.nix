@@ -232,7 +232,8 @@ rec {
   # isImplied :: { architecture, variant } -> bool
   # Whether the variant goes without saying. The counterpart is Platform.plain.
   isImplied =
-    { architecture, variant }: variant != null && impliedVariants.${architecture} or null == variant;
+    { architecture, variant }:
+    variant != null && impliedVariants.${architecture} or null == variant;
 
   # variant :: { where, attribute } -> architecture -> value -> null or string
   # Null stands for that of the package set, as far as it is for this architecture and has one.

@@ -60,7 +60,9 @@ arguments.strict "buildImageIndex" (
           "linux"
           platform.architecture
         ]
-        ++ lib.optional (platform.variant != null && !imagePlatform.isImplied platform) platform.variant
+        ++ lib.optional (
+          platform.variant != null && !imagePlatform.isImplied platform
+        ) platform.variant
       );
     twice = lib.filter (platform: lib.length (ofPlatform platform) > 1) (map platformOf list);
     ofPlatform = platform: lib.filter (image: platformOf image == platform) list;

@@ -85,9 +85,10 @@ def test_variants_that_go_without_saying_are_the_same_in_nix():
     plain = [Platform("linux", *platform).plain.variant for platform in platforms]
     assert found == [variant is None for variant in plain]
     assert any(found)
-    assert evaluate(
-        f'{CHECKS} platform.isImplied {{ architecture = "arm"; variant = null; }}'
-    ) is False
+    assert (
+        evaluate(f'{CHECKS} platform.isImplied {{ architecture = "arm"; variant = null; }}')
+        is False
+    )
 
 
 @pytest.mark.parametrize(

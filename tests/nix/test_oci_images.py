@@ -432,6 +432,20 @@ def test_of_an_index_the_base_image_is_that_of_the_architecture(format_):
         assert image.file(0, "is").decode() == architecture
 
 
+def test_of_an_index_the_base_image_is_that_of_the_variant():
+    of = 'writeTextDir "is"'
+    index = f"""dockerTools.buildImageIndex {{
+      name = "i"; images = map (variant: buildImage {{
+        name = "a"; copyToRoot = {of} variant; architecture = "arm"; inherit variant;
+      }}) [ "v6" "v5" "v7" ];
+    }}"""
+    for given, taken in (('variant = "v7";', "v7"), ('variant = "v5";', "v5"), ("", "v7")):
+        image = archive(
+            f'buildImage {{ {DATA} fromImage = {index}; architecture = "arm"; {given} }}'
+        )
+        assert image.file(0, "is").decode() == taken
+
+
 def test_an_index_can_be_a_directory_and_has_its_hash_as_a_tag():
     expression = f"""(dockerTools.buildImageIndex {{
       name = "i"; format = "oci-layout"; images = [ (buildImage {{ {DATA} }}) ];
