@@ -34,10 +34,10 @@ arguments.strict "buildImageIndex" (
       let
         this = "image ${toString number} of images";
       in
-      if image ? imageIndex then
-        throw "${where}: ${this} is an image index itself; give its images"
-      else if image ? ociImage then
+      if image ? ociImage then
         image.ociImage // { described = "image ${toString number} (${image.ociImage.name})"; }
+      else if image ? imageIndex then
+        throw "${where}: ${this} is an image index itself; give its images"
       else
         let
           what = if lib.isDerivation image then "${image.name}, which is" else "${values.describe image},";

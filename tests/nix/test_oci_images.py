@@ -379,6 +379,15 @@ dockerTools.buildImageIndex {{
 """
 
 
+def test_passthru_of_a_user_does_not_get_in_the_way():
+    passthru = "passthru = { imageIndex = 1; ociImage = 1; digest = 1; manifest = 1; blobs = 1; };"
+    index = """dockerTools.buildImageIndex { name = "i"; %s images = [
+      (buildLayeredImage { name = "app"; %s })
+    ]; }"""
+    given = evaluate(f"(i: [ i.drvPath i.digest ]) ({index % (passthru, passthru)})")
+    assert given == evaluate(f"(i: [ i.drvPath i.digest ]) ({index % ('', '')})")
+
+
 def test_an_index_is_of_its_images():
     found = {name: build(f"({INDEX}).{name}") for name in ("manifest", "digest", "ociArchive")}
     index = json.loads(found["manifest"].read_text())
