@@ -88,24 +88,32 @@ in
       } annotations;
     in
     builtins.deepSeq [ compression own ] {
-      inherit compression conf name platform;
+      inherit compression conf name;
+      platform = {
+        os = "linux";
+      }
+      // platform;
+      hasKnownPlatform = true;
       annotations = fromImage.baseAnnotations or { } // own;
       isNow = lib.elem "now" times;
     };
 
-  # archived :: { name, archive, architecture } -> what `outputs` takes of the image in a file
+  # archived :: { name, archive, os, architecture } -> what `outputs` takes of the image in a file
   archived =
     {
       name,
       archive,
+      os,
       architecture,
     }:
     {
       inherit archive name;
       platform = {
-        inherit architecture;
+        inherit architecture os;
         variant = null;
       };
+      # Of arm there are several, and which one it is only the file says.
+      hasKnownPlatform = architecture != "arm";
       compression = oci.layers name "gz" null;
       isNow = false;
     };

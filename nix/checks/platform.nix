@@ -232,7 +232,7 @@ rec {
   # isImplied :: { architecture, variant } -> bool
   # Whether the variant goes without saying. The counterpart is Platform.plain.
   isImplied =
-    { architecture, variant }:
+    { architecture, variant, ... }:
     variant != null && impliedVariants.${architecture} or null == variant;
 
   # variant :: { where, attribute } -> architecture -> value -> null or string

@@ -57,15 +57,17 @@ arguments.strict "buildImageIndex" (
       { platform, ... }:
       lib.concatStringsSep "/" (
         [
-          "linux"
+          platform.os
           platform.architecture
         ]
         ++ lib.optional (
           platform.variant != null && !imagePlatform.isImplied platform
         ) platform.variant
       );
-    twice = lib.filter (platform: lib.length (ofPlatform platform) > 1) (map platformOf list);
-    ofPlatform = platform: lib.filter (image: platformOf image == platform) list;
+    # Of the others, the build says it.
+    known = lib.filter (image: image.hasKnownPlatform) list;
+    twice = lib.filter (platform: lib.length (ofPlatform platform) > 1) (map platformOf known);
+    ofPlatform = platform: lib.filter (image: platformOf image == platform) known;
     distinct =
       if twice == [ ] then
         list

@@ -388,6 +388,38 @@ def test_passthru_of_a_user_does_not_get_in_the_way():
     assert given == evaluate(f"(i: [ i.drvPath i.digest ]) ({index % ('', '')})")
 
 
+PULLED = """
+let
+  pulled = more: dockerTools.pullImage ({
+    imageName = "alpine";
+    imageDigest = "sha256:" + lib.concatStrings (lib.genList (_: "ab") 32);
+    hash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+  } // more);
+in
+dockerTools.buildImageIndex { name = "i"; images = %s; }
+"""
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        # Only the image itself says which variant it is of.
+        'map (_: pulled { arch = "arm"; }) [ 6 7 ]',
+        '[ (pulled { arch = "arm"; }) (buildImage { name = "a"; architecture = "arm"; }) ]',
+        '[ (pulled { os = "windows"; }) (buildImage { name = "a"; }) ]',
+    ],
+)
+def test_pulled_images_may_be_for_other_platforms_than_they_seem(images):
+    assert evaluate(f"({PULLED % images}).drvPath").endswith("-i-oci.tar.drv")
+
+
+@pytest.mark.parametrize("os", ["linux", "windows"])
+def test_two_pulled_images_for_one_platform_are_refused(os):
+    with pytest.raises(NixError) as failed:
+        evaluate(f"({PULLED % f'map (_: pulled {{ os = {json.dumps(os)}; }}) [ 1 2 ]'}).drvPath")
+    assert f"image 1 (alpine) and image 2 (alpine) are both for {os}/amd64" in failed.value.error
+
+
 def test_an_index_is_of_its_images():
     found = {name: build(f"({INDEX}).{name}") for name in ("manifest", "digest", "ociArchive")}
     index = json.loads(found["manifest"].read_text())
