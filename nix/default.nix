@@ -119,7 +119,7 @@ let
     shellScript = callPackage ./functions/shell-script.nix { };
 
     # Images of several architectures
-    buildImageIndex = callPackage ./functions/build-image-index.nix { };
+    buildImageIndex = lib.makeOverridable (callPackage ./functions/build-image-index.nix { });
 
     # All of them as the OCI has them, by the names of nixpkgs
     ociTools = removeAttrs (callPackage ./functions/oci-tools.nix { }) [
@@ -129,7 +129,9 @@ let
 
     # Images as nix-shell
     streamNixShellImage = callPackage ./functions/stream-nix-shell-image.nix { };
-    buildNixShellImage = callPackage ./functions/build-nix-shell-image.nix { };
+    buildNixShellImage = lib.makeOverridable (
+      callPackage ./functions/build-nix-shell-image.nix { }
+    );
 
     # From images to other files
     exportImage = callPackage ./functions/export-image.nix { };

@@ -65,6 +65,7 @@ let
 in
 {
   # image :: { name, where, conf, … } -> what `outputs` takes of an image
+  # What it was given is checked at once, though most images have no need of it.
   image =
     {
       name,
@@ -79,31 +80,40 @@ in
       times,
       platform,
     }:
-    {
-      inherit conf name platform;
+    let
       compression = oci.layers name layerCompressor layerCompressionLevel;
-      annotations =
-        fromImage.baseAnnotations or { }
-        // oci.annotations {
-          where = messages.inImage name;
-          attribute = "annotations";
-        } annotations;
+      own = oci.annotations {
+        where = messages.inImage name;
+        attribute = "annotations";
+      } annotations;
+    in
+    builtins.deepSeq [ compression own ] {
+      inherit compression conf name;
+      platform = {
+        os = "linux";
+      }
+      // platform;
+      hasKnownPlatform = true;
+      annotations = fromImage.baseAnnotations or { } // own;
       isNow = lib.elem "now" times;
     };
 
-  # archived :: { name, archive, architecture } -> what `outputs` takes of the image in a file
+  # archived :: { name, archive, os, architecture } -> what `outputs` takes of the image in a file
   archived =
     {
       name,
       archive,
+      os,
       architecture,
     }:
     {
       inherit archive name;
       platform = {
-        inherit architecture;
+        inherit architecture os;
         variant = null;
       };
+      # Of arm there are several, and which one it is only the file says.
+      hasKnownPlatform = architecture != "arm";
       compression = oci.layers name "gz" null;
       isNow = false;
     };

@@ -20,12 +20,17 @@ from builders.blobs.descriptors import (
 )
 from builders.blobs.layer_compression import CompressingSink, LayerCompression
 from builders.compression.members import Members
+from builders.console.errors import die
 from builders.image.configuration import image_config
 from builders.image.layer_kinds import Layer
 from builders.image.plan import Plan
 from builders.image.platform import Platform
 from builders.layers.resources import Resources
 from builders.tar.sinks import Sink, copy_file
+
+DOCUMENT_LIMIT: Final = 4 << 20
+"""Bytes of a manifest or an index. Registries need not take larger ones. Source: OCI distribution
+specification v1.1, "Pushing Manifests"."""
 
 _SCHEMA_VERSION: Final = 2
 
@@ -198,9 +203,20 @@ def named(top: Blob, annotations: Mapping[str, str]) -> Descriptor:
 
 
 def _document(data: Mapping[str, Any], annotations: Mapping[str, str]) -> bytes:
-    """Return a manifest or an index as JSON, the annotations by the order of their keys."""
+    """Return a manifest or an index as JSON, the annotations by the order of their keys.
+
+    Raises `UserError` where it is larger than what is sure to be taken.
+    """
     last = {"annotations": dict(sorted(annotations.items()))} if annotations else {}
-    return json.dumps({**data, **last}, indent=2).encode()
+    document = json.dumps({**data, **last}, indent=2).encode()
+    if len(document) > DOCUMENT_LIMIT:
+        what = "image index" if data["mediaType"] == INDEX_TYPE else "manifest"
+        die(
+            f"the {what} has {len(document):,} bytes, and registries take at most "
+            f"{DOCUMENT_LIMIT:,}",
+            hint="make the annotations shorter, or leave some out",
+        )
+    return document
 
 
 def _bytes(data: bytes, media_type: str, **others: Any) -> Blob:

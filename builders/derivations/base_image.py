@@ -18,8 +18,8 @@ from builders.image.platform import LINUX, Platform
 class Arguments:
     """What base_image takes.
 
-    Names are those of buildImage's attributes; `architecture` decides where an OCI archive has
-    several images. The base image must be for it, and for `variant`.
+    Names are those of buildImage's attributes; `architecture` and `variant` decide where an OCI
+    archive has several images. The base image must be for them.
     """
 
     from_image: str
@@ -39,6 +39,7 @@ def main(_: list[str]) -> None:
         what=what,
         choice=from_image_choice(given.from_image_name, given.from_image_tag),
         architecture=given.architecture,
+        variant=given.variant,
         jobs=build.cores,
     )
     platform = Platform(os=LINUX, architecture=given.architecture, variant=given.variant)

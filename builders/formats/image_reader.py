@@ -74,6 +74,7 @@ def read_base_image(
     what: str,
     choice: Choice = FIRST,
     architecture: str | None = None,
+    variant: str | None = None,
     jobs: int = 1,
     spool: str | None = None,
 ) -> BaseImage:
@@ -82,8 +83,9 @@ def read_base_image(
     The archive is uncompressed or compressed with gzip, zstd, xz or bzip2; `what` is the subject of
     errors about it. Where it holds several images, `choice` says which one is meant; else it is the
     first one that manifest.json names. An OCI archive without manifest.json has no first one: there
-    `architecture` (as in GOARCH) decides between those that are left, as it does where one name
-    stands for several architectures, of which manifest.json can name but one.
+    `architecture` (as in GOARCH) and `variant`, or the next lower one, decide between those that
+    are left, as they do where one name stands for several platforms, of which manifest.json can
+    name but one.
 
     A compressed archive is read once, in constant memory; of an uncompressed one only headers, JSON
     and the layers in question are read, by `jobs` threads at once. For who reads content again and
@@ -100,7 +102,7 @@ def read_base_image(
         if MANIFEST in archive.members and not (is_layout and is_for_several_platforms(archive)):
             image = choose_docker(archive, docker_images(archive), choice)
         elif is_layout:
-            image = choose_oci(archive, choice, architecture=architecture)
+            image = choose_oci(archive, choice, architecture=architecture, variant=variant)
         else:
             raise _no_image(archive)
         return _read_image(archive, image)

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.console.errors import die
+from builders.formats.container_config import read_platform
 from builders.formats.documents import read_document, wrong_digest
 from builders.formats.image_archive import IMAGES_MAX, INDEX, RESAVE, ImageArchive
 from builders.formats.image_index import IndexEntry, index_entries
 from builders.formats.json_values import JsonValue
 from builders.formats.named_images import Choice, NamedImage, familiar
 from builders.image.layer_kinds import MEDIA_TYPES
+from builders.image.platform import LINUX, Platform
 from builders.tar.tape import REMAKE
 
 _INDEX_DEPTH: Final = 4
@@ -55,10 +57,13 @@ class _IndexedImage:
         return " ".join(filter(None, words)) or self.entry.digest
 
 
-def choose_oci(archive: ImageArchive, choice: Choice, *, architecture: str | None) -> NamedImage:
+def choose_oci(
+    archive: ImageArchive, choice: Choice, *, architecture: str | None, variant: str | None = None
+) -> NamedImage:
     """Return the image that is meant, or else the one that there is.
 
-    Where there are several, `architecture` (as in GOARCH) decides.
+    Where there are several, the one for Linux and `architecture` (as in GOARCH) is meant, of
+    `variant` or of the next lower one.
     """
     all_found = _all_images(archive)
     held = _held(archive, all_found)
@@ -73,8 +78,8 @@ def choose_oci(archive: ImageArchive, choice: Choice, *, architecture: str | Non
         if not found:
             raise choice.missing(archive.what, [str(image) for image in held])
     # One image may be listed twice, once for each of its names.
-    if len({image.digest for image in found}) > 1 and architecture is not None:
-        found = [image for image in found if _architecture(archive, image) == architecture] or found
+    if architecture is not None:
+        found = _for_platform(archive, found, Platform(LINUX, architecture, variant))
     if len({image.digest for image in found}) > 1:
         several = len({image.reference for image in found}) > 1
         die(
@@ -85,13 +90,13 @@ def choose_oci(archive: ImageArchive, choice: Choice, *, architecture: str | Non
 
 
 def is_for_several_platforms(archive: ImageArchive) -> bool:
-    """Whether one name in the index stands for images of several architectures."""
-    architectures: dict[str | None, set[str]] = {}
+    """Whether one name in the index stands for images of several platforms."""
+    platforms: dict[str | None, set[Platform]] = {}
     for image in _held(archive, _all_images(archive)):
         if image.entry.platform and image.entry.platform.architecture:
-            found = architectures.setdefault(image.reference, set())
-            found.add(image.entry.platform.architecture)
-    return any(len(found) > 1 for found in architectures.values())
+            found = platforms.setdefault(image.reference, set())
+            found.add(image.entry.platform)
+    return any(len(found) > 1 for found in platforms.values())
 
 
 def oci_images(archive: ImageArchive, *, architecture: str | None) -> list[NamedImage]:
@@ -105,11 +110,9 @@ def oci_images(archive: ImageArchive, *, architecture: str | None) -> list[Named
     for reference, images in by_reference.items():
         choice = {image.digest: image for image in images}
         if reference is not None and len(choice) > 1:
-            choice = {
-                digest: image
-                for digest, image in choice.items()
-                if _architecture(archive, image) == architecture
-            }
+            if architecture is not None:
+                fitting = _for_platform(archive, images, Platform(LINUX, architecture))
+                choice = {image.digest: image for image in fitting}
             if len(choice) != 1:
                 die(
                     f"{archive.what} holds several images: {', '.join(map(str, images))}",
@@ -206,13 +209,29 @@ def _indexed_images(
             yield _IndexedImage(reference=own, entry=entry)
 
 
-def _architecture(archive: ImageArchive, image: _IndexedImage) -> str | None:
+def _for_platform(
+    archive: ImageArchive, images: list[_IndexedImage], wanted: Platform
+) -> list[_IndexedImage]:
+    """Return those of several images that come the nearest to a platform, all where none will do.
+
+    One image is for whatever platform it is for: that is checked elsewhere.
+    """
+    if len({image.digest for image in images}) < 2:
+        return images
+    platforms = [_platform(archive, image) for image in images]
+    nearest = wanted.nearest(platforms)
+    if nearest is None:
+        return images
+    pairs = zip(images, platforms, strict=True)
+    return [image for image, platform in pairs if platform.explicit == nearest.explicit]
+
+
+def _platform(archive: ImageArchive, image: _IndexedImage) -> Platform:
     if image.entry.platform and image.entry.platform.architecture:
-        return image.entry.platform.architecture
+        return image.entry.platform
     manifest = _oci_document(archive, image.digest)
-    return _oci_document(archive, manifest["config"]["digest"].digest())[
-        "architecture"
-    ].string_or_none()
+    config = _oci_document(archive, manifest["config"]["digest"].digest())
+    return read_platform(config.properties(), what=config.where)
 
 
 def _oci_document(archive: ImageArchive, digest: str) -> JsonValue:

@@ -5,7 +5,7 @@ and KnownOS of the Go toolchain.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -70,6 +70,9 @@ SYSTEMS: Final = (
 )
 
 SYSTEM_WORDS: Final = {"macos": "darwin", "win32": "windows"}
+IMPLIED_VARIANTS: Final = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
+"""What engines take an image for that names no variant, as containerd normalises platforms."""
+
 _LEVEL: Final = re.compile(r"v?([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 """A variant of which higher ones have all that it has."""
 
@@ -93,9 +96,30 @@ class Platform:
 
     @property
     def plain(self) -> "Platform":
-        """The platform without a variant that goes without saying: v8 of arm64."""
-        is_implied = (self.architecture, self.variant) == ("arm64", "v8")
+        """The platform without a variant that goes without saying, as v8 of arm64."""
+        is_implied = self.variant and IMPLIED_VARIANTS.get(self.architecture) == self.variant
         return replace(self, variant=None) if is_implied else self
+
+    @property
+    def explicit(self) -> "Platform":
+        """The platform with its variant, be it one that goes without saying."""
+        variant = self.variant or IMPLIED_VARIANTS.get(_meant(self.architecture))
+        return replace(self, variant=variant)
+
+    def nearest(self, offered: Collection["Platform"]) -> "Platform | None":
+        """Return which of `offered` an engine for this platform takes, None where none will do.
+
+        That is the one of its variant, or else of the highest variant below.
+        """
+        own = self.explicit
+        fitting = [platform for platform in offered if own.takes(platform.explicit)]
+        return max(fitting, key=own.nearness, default=None)
+
+    def nearness(self, platform: "Platform") -> tuple[bool, bool, bool, Sequence[int]]:
+        """Return what is the greater, the nearer `platform`, which this one takes, comes to it."""
+        variant = platform.explicit.variant
+        known = (bool(platform.architecture), bool(platform.os))
+        return (*known, variant == self.explicit.variant, _level(variant or "") or ())
 
     def takes(self, base: "Platform") -> bool:
         """Whether an image for this platform may have the layers of one for `base`.
@@ -144,8 +168,10 @@ def _meant(architecture: str) -> str:
 
 def _is_lower(one: str, other: str) -> bool:
     """Whether `one` is a variant of no higher level; false where they have none to compare."""
-    levels = [_LEVEL.fullmatch(variant.lower()) for variant in (one, other)]
-    lower, higher = (
-        [int(part or 0) for part in level.groups()] if level else None for level in levels
-    )
+    lower, higher = _level(one), _level(other)
     return lower is not None and higher is not None and lower <= higher
+
+
+def _level(variant: str) -> tuple[int, ...] | None:
+    level = _LEVEL.fullmatch(variant.lower())
+    return tuple(int(part or 0) for part in level.groups()) if level else None

@@ -13,11 +13,14 @@ rec {
   inFunction = function: "in dockerTools.${function}";
 
   # inCall :: function -> arguments -> string
-  # Where it is the call itself that is wrong: image, if it has a name, and function.
+  # Where it is the call itself that is wrong: image or index, if it has a name, and function.
   inCall =
     function: arguments:
     if lib.isString (arguments.name or null) then
-      "${inImage arguments.name} (dockerTools.${function})"
+      let
+        named = if function == "buildImageIndex" then inIndex else inImage;
+      in
+      "${named arguments.name} (dockerTools.${function})"
     else
       inFunction function;
 }

@@ -56,12 +56,20 @@ rec {
   baseName = name: builtins.seq (imageName name) (baseNameOf name);
 
   # Repository names are lower case by Docker's rules; tags are not.
-  imageName =
-    name:
-    if isName (lib.toLower name) then
+  imageName = name: imageNameAt (messages.inImage name) name;
+
+  # imageNameAt :: where -> value -> name
+  imageNameAt =
+    where: name:
+    if !lib.isString name then
+      values.refuse {
+        inherit where;
+        attribute = "name";
+      } "a string such as \"registry.example/team/app\"" name
+    else if isName (lib.toLower name) then
       lib.toLower name
     else
-      throw "${messages.inImage name}: name must be one that engines take: letters, digits, single '.' or '_' or '-' between them, and '/' between its parts; the tag is an attribute of its own";
+      throw "${where}: name must be one that engines take: letters, digits, single '.' or '_' or '-' between them, and '/' between its parts; the tag is an attribute of its own";
 
   # tagOf :: derivation -> string
   # The hash in an output path, known without building it.

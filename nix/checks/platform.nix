@@ -133,6 +133,12 @@ let
       example = "rva22u64";
     };
   };
+  # What engines take an image for that names none.
+  impliedVariants = {
+    amd64 = "v1";
+    arm = "v7";
+    arm64 = "v8";
+  };
   anyVariant.pattern = "[a-z0-9]+([._-][a-z0-9]+)*";
 
   named =
@@ -222,6 +228,12 @@ rec {
       value
     else
       throw "${where}: ${attribute} must be one of Go's words, such as \"linux\", not ${values.describe value}${hint}";
+
+  # isImplied :: { architecture, variant } -> bool
+  # Whether the variant goes without saying. The counterpart is Platform.plain.
+  isImplied =
+    { architecture, variant, ... }:
+    variant != null && impliedVariants.${architecture} or null == variant;
 
   # variant :: { where, attribute } -> architecture -> value -> null or string
   # Null stands for that of the package set, as far as it is for this architecture and has one.

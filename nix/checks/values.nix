@@ -41,6 +41,14 @@ rec {
 
   string = at: value: if isStringLike value then "${value}" else refuse at "a string" value;
 
+  # Of a file in the store (Nix manual, "Store Path").
+  fileName =
+    at: value:
+    if lib.isString value && builtins.match "[a-zA-Z0-9+_?=-][a-zA-Z0-9+._?=-]{0,210}" value != null then
+      value
+    else
+      refuse at "a name of letters, digits and '+', '-', '.', '_', '?', '='" value;
+
   stringOrNull = at: value: if value == null then null else string at value;
 
   # A script; null stands for none.

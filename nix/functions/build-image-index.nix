@@ -3,6 +3,7 @@
   lib,
   arguments,
   buildImageIndex,
+  imagePlatform,
   messages,
   names,
   oci,
@@ -21,7 +22,7 @@ arguments.strict "buildImageIndex" (
   }@args:
   let
     where = messages.inIndex name;
-    fullName = names.imageName name;
+    fullName = names.imageNameAt where name;
     at = attribute: {
       inherit where attribute;
     };
@@ -33,10 +34,10 @@ arguments.strict "buildImageIndex" (
       let
         this = "image ${toString number} of images";
       in
-      if image ? imageIndex then
-        throw "${where}: ${this} is an image index itself; give its images"
-      else if image ? ociImage then
+      if image ? ociImage then
         image.ociImage // { described = "image ${toString number} (${image.ociImage.name})"; }
+      else if image ? imageIndex then
+        throw "${where}: ${this} is an image index itself; give its images"
       else
         let
           what = if lib.isDerivation image then "${image.name}, which is" else "${values.describe image},";
@@ -56,16 +57,17 @@ arguments.strict "buildImageIndex" (
       { platform, ... }:
       lib.concatStringsSep "/" (
         [
-          "linux"
+          platform.os
           platform.architecture
         ]
-        # v8 goes without saying for arm64.
         ++ lib.optional (
-          platform.variant != null && !(platform.architecture == "arm64" && platform.variant == "v8")
+          platform.variant != null && !imagePlatform.isImplied platform
         ) platform.variant
       );
-    twice = lib.filter (platform: lib.length (ofPlatform platform) > 1) (map platformOf list);
-    ofPlatform = platform: lib.filter (image: platformOf image == platform) list;
+    # Of the others, the build says it.
+    known = lib.filter (image: image.hasKnownPlatform) list;
+    twice = lib.filter (platform: lib.length (ofPlatform platform) > 1) (map platformOf known);
+    ofPlatform = platform: lib.filter (image: platformOf image == platform) known;
     distinct =
       if twice == [ ] then
         list
@@ -79,7 +81,7 @@ arguments.strict "buildImageIndex" (
     outputsOf =
       imageTag:
       ociImage.outputs {
-        name = names.baseName name;
+        name = builtins.seq fullName (baseNameOf name);
         inherit where;
         imageName = fullName;
         tag = imageTag;
@@ -96,7 +98,7 @@ arguments.strict "buildImageIndex" (
       own =
         derivation:
         let
-          imageTag = if tag != null then tag else names.tagOf derivation;
+          imageTag = if checkedTag != null then checkedTag else names.tagOf derivation;
           outputs = outputsOf imageTag;
         in
         {

@@ -220,7 +220,7 @@ arguments.strict "buildImage" (
 
     checkedTag = names.tag (at "tag") tag;
   in
-  compressedImage (
+  builtins.seq asOci compressedImage (
     builtins.intersectAttrs {
       compressor = null;
       compressionLevel = null;
@@ -250,7 +250,7 @@ arguments.strict "buildImage" (
         own =
           derivation:
           let
-            imageTag = if tag != null then tag else names.tagOf derivation;
+            imageTag = if checkedTag != null then checkedTag else names.tagOf derivation;
             outputs = outputsOf imageTag;
           in
           {

@@ -2,6 +2,7 @@
 {
   lib,
   arguments,
+  buildNixShellImage,
   compressedImage,
   streamNixShellImage,
 }:
@@ -24,6 +25,10 @@ arguments.strict "buildNixShellImage" (
       // {
         name = "${args.drv.name}-env";
         image = args.name or "${args.drv.name}-env";
+        overriding = {
+          call = buildNixShellImage;
+          given = args;
+        };
         inherit stream;
       }
     )

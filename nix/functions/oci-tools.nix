@@ -7,6 +7,7 @@
   buildImage,
   buildLayeredImage,
   messages,
+  oci,
   values,
 }:
 let
@@ -26,7 +27,12 @@ let
       args:
       let
         where = messages.inCall function args;
-        extra = args.extraOCIArgs or { };
+        at = attribute: {
+          inherit where attribute;
+        };
+        given = args.extraOCIArgs or { };
+        extra = if lib.isAttrs given then given else values.refuse (at "extraOCIArgs") "a set" given;
+        outputFormat = format where (extra.outputFormat or "directory");
         unknown = lib.attrNames (
           removeAttrs extra [
             "name"
@@ -34,21 +40,25 @@ let
           ]
         );
         image = build (
-          {
-            format = format where (extra.outputFormat or "directory");
-          }
-          // removeAttrs args [
+          removeAttrs args [
             "extraOCIArgs"
             # Of the Docker archive as a whole, which there is none of.
             "compressor"
             "compressionLevel"
           ]
+          // {
+            format =
+              if args ? format && extra ? outputFormat then
+                throw "${where}: format and extraOCIArgs.outputFormat both say what the result is; leave out one of them"
+              else
+                oci.layoutFormat where (args.format or outputFormat);
+          }
         );
       in
       if unknown != [ ] then
         throw "${where}: unknown attribute '${lib.head unknown}' of extraOCIArgs; known are: name, outputFormat"
       else if extra ? name then
-        image.overrideAttrs { inherit (extra) name; }
+        image.overrideAttrs { name = values.fileName (at "extraOCIArgs.name") extra.name; }
       else
         image
     ) (lib.functionArgs build // { extraOCIArgs = true; });

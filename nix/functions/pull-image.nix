@@ -87,6 +87,7 @@ let
             asOci = ociImage.archived {
               name = imageName;
               inherit archive;
+              inherit os;
               architecture = arch;
             };
             outputs = ociImage.outputs {

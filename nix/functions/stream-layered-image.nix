@@ -245,7 +245,7 @@ arguments.strict "streamLayeredImage" (
       images = [ asOci ];
     };
   in
-  build.derivation {
+  builtins.seq asOci build.derivation {
     name = "stream-${baseName}";
     builder = "stream_script";
     arguments = {

@@ -8,7 +8,13 @@ import pytest
 
 from builders.__main__ import COMMANDS
 from builders.image.names import canonical_name, is_digest, is_name, is_tag
-from builders.image.platform import ARCHITECTURE_WORDS, go_architecture, go_system
+from builders.image.platform import (
+    ARCHITECTURE_WORDS,
+    ARCHITECTURES,
+    Platform,
+    go_architecture,
+    go_system,
+)
 from tests.nix.images import PREAMBLE, REPOSITORY, evaluate, nix
 
 DIGEST = "sha256:" + 64 * "0"
@@ -68,6 +74,21 @@ def test_words_for_platforms_are_understood_as_in_nix(in_nix, in_python):
     words = " ".join(map(json.dumps, PLATFORMS))
     found = evaluate(f"{CHECKS} map platform.{in_nix} [ {words} ]")
     assert dict(zip(PLATFORMS, found, strict=True)) == {word: in_python(word) for word in PLATFORMS}
+
+
+def test_variants_that_go_without_saying_are_the_same_in_nix():
+    platforms = [(name, f"v{number}") for name in ARCHITECTURES for number in range(1, 10)]
+    given = " ".join(
+        f'{{ architecture = "{name}"; variant = "{variant}"; }}' for name, variant in platforms
+    )
+    found = evaluate(f"{CHECKS} map platform.isImplied [ {given} ]")
+    plain = [Platform("linux", *platform).plain.variant for platform in platforms]
+    assert found == [variant is None for variant in plain]
+    assert any(found)
+    assert (
+        evaluate(f'{CHECKS} platform.isImplied {{ architecture = "arm"; variant = null; }}')
+        is False
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import tarfile
 import pytest
 
 from builders.blobs.descriptors import COMPRESSOR
-from tests.nix.images import archive, build, closure, evaluate, failure
+from builders.image.platform import IMPLIED_VARIANTS
+from tests.nix.images import PREAMBLE, NixError, archive, build, closure, evaluate, nix
 from tests.unit.oci_layouts import check_layout
 
 APP = """
@@ -271,18 +272,78 @@ BAD = {
         ]; }}""",
         "image 1 (data) and image 2 (group/app) are both for linux/amd64",
     ),
-    "index-of-one-platform-in-two-words": (
-        f"""dockerTools.buildImageIndex {{ name = "i"; images = [
-          (buildImage {{ {DATA} architecture = "arm64"; }})
-          (buildImage {{ {DATA} architecture = "arm64"; variant = "v8"; }})
-        ]; }}""",
-        "image 1 (data) and image 2 (data) are both for linux/arm64",
-    ),
     "index-in-docker-format": (
         f"""dockerTools.buildImageIndex {{ name = "i"; format = "docker"; images = [
           (buildImage {{ {DATA} }})
         ]; }}""",
         'format must be "oci" or "oci-layout"',
+    ),
+    "annotation-of-a-docker-archive": (
+        f"buildImage {{ {DATA} annotations.a = null; }}",
+        "in docker image data: annotations.a must be a string, not null",
+    ),
+    "level-of-a-docker-archive": (
+        f"buildLayeredImage {{ {APP} layerCompressionLevel = 0; }}",
+        "layerCompressionLevel must be a number from 1 to 12",
+    ),
+    "compressor-of-a-stream": (
+        f'streamLayeredImage {{ {APP} layerCompressor = "gzip"; }}',
+        "layerCompressor must be one of: [gz none zstd]",
+    ),
+    "compressor-of-a-nix-shell": (
+        'buildNixShellImage { drv = hello; layerCompressor = "xz"; }',
+        "in docker image hello-2.10-env: layerCompressor must be one of",
+    ),
+    "name-of-a-number": (
+        "buildImage { name = 3; }",
+        "in docker image ?: name must be a string such as",
+    ),
+    "index-name": (
+        f'dockerTools.buildImageIndex {{ name = "a:1"; images = [ (buildImage {{ {DATA} }}) ]; }}',
+        "in image index a:1: name must be one that engines take",
+    ),
+    "index-name-of-null": (
+        f"dockerTools.buildImageIndex {{ name = null; images = [ (buildImage {{ {DATA} }}) ]; }}",
+        "in image index ?: name must be a string such as",
+    ),
+    "index-tag": (
+        f"""(dockerTools.buildImageIndex {{
+          name = "i"; tag = 3; images = [ (buildImage {{ {DATA} }}) ];
+        }}).imageTag""",
+        "in image index i: tag must be null, or a tag",
+    ),
+    "tag": (f"(buildImage {{ {DATA} tag = 3; }}).imageTag", "tag must be null, or a tag"),
+    "index-attribute": (
+        'dockerTools.buildImageIndex { name = "i"; image = [ ]; }',
+        "in image index i (dockerTools.buildImageIndex): unknown attribute 'image'; did you mean",
+    ),
+    **{
+        f"index-of-the-implied-variant-of-{architecture}": (
+            f"""dockerTools.buildImageIndex {{ name = "i"; images = [
+              (buildImage {{ {DATA} architecture = "{architecture}"; }})
+              (buildImage {{ {DATA} architecture = "{architecture}"; variant = "{variant}"; }})
+            ]; }}""",
+            f"image 1 (data) and image 2 (data) are both for linux/{architecture};",
+        )
+        for architecture, variant in IMPLIED_VARIANTS.items()
+    },
+    "oci-tools-arguments": (
+        f"dockerTools.ociTools.buildImage {{ {DATA} extraOCIArgs = null; }}",
+        "extraOCIArgs must be a set, not null",
+    ),
+    "oci-tools-name": (
+        f'dockerTools.ociTools.buildImage {{ {DATA} extraOCIArgs.name = "a b"; }}',
+        "extraOCIArgs.name must be a name of letters, digits and",
+    ),
+    "oci-tools-docker-format": (
+        f'dockerTools.ociTools.buildImage {{ {DATA} format = "docker"; }}',
+        'format must be "oci" or "oci-layout", not the string "docker"',
+    ),
+    "oci-tools-two-formats": (
+        f"""dockerTools.ociTools.buildImage {{
+          {DATA} format = "oci"; extraOCIArgs.outputFormat = "directory";
+        }}""",
+        "format and extraOCIArgs.outputFormat both say",
     ),
     "oci-tools-output": (
         f'dockerTools.ociTools.buildImage {{ {DATA} extraOCIArgs.outputFormat = "tar"; }}',
@@ -298,8 +359,9 @@ BAD = {
 @pytest.mark.parametrize("what", BAD)
 def test_bad_input_is_refused_at_evaluation(what):
     expression, message = BAD[what]
-    error = failure(expression)
-    assert message in error
+    with pytest.raises(NixError) as failed:
+        nix("nix-instantiate", "-E", PREAMBLE + expression)
+    assert message in failed.value.error
 
 
 INDEX = f"""
@@ -315,6 +377,47 @@ dockerTools.buildImageIndex {{
   ];
 }}
 """
+
+
+def test_passthru_of_a_user_does_not_get_in_the_way():
+    passthru = "passthru = { imageIndex = 1; ociImage = 1; digest = 1; manifest = 1; blobs = 1; };"
+    index = """dockerTools.buildImageIndex { name = "i"; %s images = [
+      (buildLayeredImage { name = "app"; %s })
+    ]; }"""
+    given = evaluate(f"(i: [ i.drvPath i.digest ]) ({index % (passthru, passthru)})")
+    assert given == evaluate(f"(i: [ i.drvPath i.digest ]) ({index % ('', '')})")
+
+
+PULLED = """
+let
+  pulled = more: dockerTools.pullImage ({
+    imageName = "alpine";
+    imageDigest = "sha256:" + lib.concatStrings (lib.genList (_: "ab") 32);
+    hash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+  } // more);
+in
+dockerTools.buildImageIndex { name = "i"; images = %s; }
+"""
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        # Only the image itself says which variant it is of.
+        'map (_: pulled { arch = "arm"; }) [ 6 7 ]',
+        '[ (pulled { arch = "arm"; }) (buildImage { name = "a"; architecture = "arm"; }) ]',
+        '[ (pulled { os = "windows"; }) (buildImage { name = "a"; }) ]',
+    ],
+)
+def test_pulled_images_may_be_for_other_platforms_than_they_seem(images):
+    assert evaluate(f"({PULLED % images}).drvPath").endswith("-i-oci.tar.drv")
+
+
+@pytest.mark.parametrize("os", ["linux", "windows"])
+def test_two_pulled_images_for_one_platform_are_refused(os):
+    with pytest.raises(NixError) as failed:
+        evaluate(f"({PULLED % f'map (_: pulled {{ os = {json.dumps(os)}; }}) [ 1 2 ]'}).drvPath")
+    assert f"image 1 (alpine) and image 2 (alpine) are both for {os}/amd64" in failed.value.error
 
 
 def test_an_index_is_of_its_images():
@@ -368,6 +471,20 @@ def test_of_an_index_the_base_image_is_that_of_the_architecture(format_):
             f'buildImage {{ {DATA} fromImage = {index}; architecture = "{architecture}"; }}'
         )
         assert image.file(0, "is").decode() == architecture
+
+
+def test_of_an_index_the_base_image_is_that_of_the_variant():
+    of = 'writeTextDir "is"'
+    index = f"""dockerTools.buildImageIndex {{
+      name = "i"; images = map (variant: buildImage {{
+        name = "a"; copyToRoot = {of} variant; architecture = "arm"; inherit variant;
+      }}) [ "v6" "v5" "v7" ];
+    }}"""
+    for given, taken in (('variant = "v7";', "v7"), ('variant = "v5";', "v5"), ("", "v7")):
+        image = archive(
+            f'buildImage {{ {DATA} fromImage = {index}; architecture = "arm"; {given} }}'
+        )
+        assert image.file(0, "is").decode() == taken
 
 
 def test_an_index_can_be_a_directory_and_has_its_hash_as_a_tag():

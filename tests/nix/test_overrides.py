@@ -35,6 +35,29 @@ def test_what_a_function_takes_can_be_changed(function):
     assert evaluate(f"({overridden}).imageTag") == "2"
 
 
+RESULTS = {
+    "buildImage": 'buildImage { name = "l"; tag = "1"; ',
+    "buildImageWithNixDb": 'buildImageWithNixDb { name = "l"; tag = "1"; ',
+    "buildLayeredImage": 'buildLayeredImage { name = "l"; tag = "1"; ',
+    "buildLayeredImageWithNixDb": 'buildLayeredImageWithNixDb { name = "l"; tag = "1"; ',
+    "buildNixShellImage": 'buildNixShellImage { drv = hello; tag = "1"; ',
+    "buildImageIndex": """dockerTools.buildImageIndex {
+      name = "l"; tag = "1"; images = [ (buildImage { name = "i"; }) ]; """,
+}
+
+
+@pytest.mark.parametrize("by", ["override", "overrideAttrs"])
+@pytest.mark.parametrize("function", RESULTS)
+def test_a_changed_attribute_is_as_if_it_had_been_given(function, by):
+    image = RESULTS[function]
+    more = "annotations.a" if function == "buildImageIndex" else "layerCompressor"
+    for change in ('format = "oci-layout";', f'{more} = "zstd";'):
+        paths = "(i: [ i.outPath i.ociArchive i.ociLayout i.digest i.imageTag ])"
+        changed = evaluate(f"{paths} (({image} }}).{by} {{ {change} }})")
+        assert changed == evaluate(f"{paths} ({image} {change} }})")
+        assert changed != evaluate(f"{paths} ({image} }})")
+
+
 @pytest.mark.parametrize("function", IMAGES)
 def test_what_derivations_have_can_be_changed(function):
     image = f'({function} {{ name = "l"; }})'

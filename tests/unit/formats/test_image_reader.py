@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import pytest
 
+from builders.blobs.descriptors import INDEX_TYPE, MANIFEST_TYPE
 from builders.compression import streams
 from builders.console.errors import UserError
 from builders.formats import documents, image_reader
@@ -355,6 +356,67 @@ def test_a_tag_alone_in_an_oci_index_goes_with_any_name(read):
         oci_members([(oci_image([LOWER]), reference("1")), (oci_image([UPPER]), reference("2"))])
     )
     assert read(data, name="whatever", tag="2").layers[0].diff_id == DIFF_IDS[1]
+
+
+def a_layout_of(*platforms, with_manifest):
+    """An archive of one name for images of several platforms, of each the layer of its number."""
+    images = [
+        oci_image([layer(f"of{number}")], **platform) for number, platform in enumerate(platforms)
+    ]
+    inner = dump(
+        {
+            "manifests": [
+                descriptor(image[-1][1], MANIFEST_TYPE, platform=platform)
+                for image, platform in zip(images, platforms, strict=True)
+            ]
+        }
+    )
+    # manifest.json can name only one of them.
+    (first_layer, _), (first_config, _), _ = images[0]
+    manifest = [("manifest.json", dump([entry(first_config, [first_layer])]))]
+    return tar(
+        [
+            *dict(pair for image in images for pair in image).items(),
+            blob(inner),
+            ("oci-layout", b"{}"),
+            (
+                "index.json",
+                dump({"manifests": [descriptor(inner, INDEX_TYPE, **reference("base:1"))]}),
+            ),
+            *manifest[:with_manifest],
+        ]
+    )
+
+
+def platform(architecture, variant=None, os="linux"):
+    return {"os": os, "architecture": architecture, **({"variant": variant} if variant else {})}
+
+
+@pytest.mark.parametrize("with_manifest", [True, False])
+@pytest.mark.parametrize(
+    ("platforms", "wanted", "number"),
+    [
+        ([platform("arm", "v6"), platform("arm", "v7")], ("arm", "v7"), 1),
+        ([platform("arm", "v7"), platform("arm", "v6")], ("arm", "v6"), 1),
+        ([platform("arm", "v5"), platform("arm", "v7")], ("arm", None), 1),
+        ([platform("amd64", "v3"), platform("amd64")], ("amd64", None), 1),
+        ([platform("amd64"), platform("amd64", "v3"), platform("arm64")], ("amd64", "v4"), 1),
+        ([platform("amd64", os="windows"), platform("amd64")], ("amd64", None), 1),
+    ],
+)
+def test_variant_and_system_decide_between_images_of_one_architecture(
+    read, platforms, wanted, number, with_manifest
+):
+    data = a_layout_of(*platforms, with_manifest=with_manifest)
+    architecture, variant = wanted
+    image = read(data, architecture=architecture, variant=variant)
+    assert contents(image) == [layer(f"of{number}")]
+
+
+def test_images_of_other_platforms_alone_are_several(read):
+    data = a_layout_of(platform("arm", "v6"), platform("arm", "v7"), with_manifest=False)
+    with pytest.raises(UserError, match=r"several images: base:1 \(arm/v6\), base:1 \(arm/v7\)"):
+        read(data, architecture="arm", variant="v5")
 
 
 def test_an_index_within_the_index_and_attestations_are_understood(read):

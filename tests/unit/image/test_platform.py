@@ -114,7 +114,53 @@ def test_another_platform_is_not_taken(own, base):
     assert not platform(own).takes(platform(base))
 
 
-def test_v8_of_arm64_goes_without_saying():
-    assert Platform("linux", "arm64", "v8").plain == Platform("linux", "arm64")
-    for other in (Platform("linux", "arm64", "v9"), Platform("linux", "arm", "v8")):
+@pytest.mark.parametrize(
+    ("wanted", "offered", "taken"),
+    [
+        ("amd64", ["arm64", "amd64"], "amd64"),
+        ("amd64", ["amd64/v3", "amd64"], "amd64"),
+        ("amd64", ["amd64/v3", "amd64/v1"], "amd64/v1"),
+        ("amd64/v2", ["amd64/v3", "amd64"], "amd64"),
+        ("amd64/v4", ["amd64", "amd64/v3", "amd64/v2"], "amd64/v3"),
+        ("arm/v7", ["arm/v6", "arm/v7", "arm/v5"], "arm/v7"),
+        ("arm/v7", ["arm/v6", "arm"], "arm"),
+        ("arm/v6", ["arm/v7", "arm/v5"], "arm/v5"),
+        ("arm/v8", ["arm/v5", "arm/v7", "arm/v6"], "arm/v7"),
+        ("arm", ["arm/v5", "arm/v6"], "arm/v6"),
+        ("arm/v5", ["arm/v7", "arm/v6", "arm"], None),
+        ("arm64", ["arm64/v9", "arm64/v8"], "arm64/v8"),
+        ("ppc64le/power9", ["ppc64le", "ppc64le/power8", "ppc64le/power9"], "ppc64le/power9"),
+        ("ppc64le/power9", ["ppc64le/power8", "ppc64le"], "ppc64le"),
+        ("mips", ["mipsle", "amd64"], None),
+        ("mips", [], None),
+    ],
+)
+def test_the_nearest_platform_has_the_variant_or_the_next_lower_one(wanted, offered, taken):
+    def platform(text):
+        return Platform("linux", *text.split("/"))
+
+    for platforms in (offered, offered[::-1]):
+        found = platform(wanted).nearest(list(map(platform, platforms)))
+        assert found == (platform(taken) if taken else None)
+
+
+def test_the_nearest_platform_is_of_the_operating_system():
+    windows, linux = Platform("windows", "amd64"), Platform("linux", "amd64")
+    unknown = Platform("", "amd64"), Platform("", "")
+    assert linux.nearest([windows, *unknown, linux]) == linux
+    assert linux.nearest([windows, *unknown]) == unknown[0]
+    assert linux.nearest([windows]) is None
+
+
+def test_some_variants_go_without_saying():
+    """Engines take an image without a variant for one with it."""
+    for architecture, variant in (("arm64", "v8"), ("arm", "v7"), ("amd64", "v1")):
+        assert Platform("linux", architecture, variant).plain == Platform("linux", architecture)
+    for other in (
+        Platform("linux", "arm64", "v9"),
+        Platform("linux", "arm", "v8"),
+        Platform("linux", "arm", "v6"),
+        Platform("linux", "amd64", "v2"),
+        Platform("linux", "ppc64le"),
+    ):
         assert other.plain == other
