@@ -28,7 +28,7 @@ from builders.image.platform import Platform
 from builders.layers.resources import Resources
 from builders.tar.sinks import Sink, copy_file
 
-DOCUMENT_LIMIT: Final = 4 << 20
+MANIFEST_LIMIT: Final = 4 << 20
 """Bytes of a manifest or an index. Registries need not take larger ones. Source: OCI distribution
 specification v1.1, "Pushing Manifests"."""
 
@@ -209,11 +209,11 @@ def _document(data: Mapping[str, Any], annotations: Mapping[str, str]) -> bytes:
     """
     last = {"annotations": dict(sorted(annotations.items()))} if annotations else {}
     document = json.dumps({**data, **last}, indent=2).encode()
-    if len(document) > DOCUMENT_LIMIT:
+    if len(document) > MANIFEST_LIMIT:
         what = "image index" if data["mediaType"] == INDEX_TYPE else "manifest"
         die(
             f"the {what} has {len(document):,} bytes, and registries take at most "
-            f"{DOCUMENT_LIMIT:,}",
+            f"{MANIFEST_LIMIT:,}",
             hint="make the annotations shorter, or leave some out",
         )
     return document

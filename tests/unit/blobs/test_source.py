@@ -8,7 +8,7 @@ import pytest
 
 from builders.blobs.compressed_layers import compress_layers
 from builders.blobs.layer_compression import LayerCompression
-from builders.blobs.source import DOCUMENT_LIMIT, Bytes, blobs, image_blobs, index_blobs
+from builders.blobs.source import MANIFEST_LIMIT, Bytes, blobs, image_blobs, index_blobs
 from builders.console.errors import UserError
 from builders.image.configuration import image_config
 from builders.image.platform import Platform
@@ -52,15 +52,15 @@ def test_without_annotations_there_are_none(plan):
 
 
 def test_documents_that_no_registry_takes_are_refused(plan):
-    room = DOCUMENT_LIMIT - len(image(plan, a="").manifest.content.data)
+    room = MANIFEST_LIMIT - len(image(plan, a="").manifest.content.data)
     largest = image(plan, a=room * "x")
-    assert largest.manifest.descriptor.size == DOCUMENT_LIMIT
+    assert largest.manifest.descriptor.size == MANIFEST_LIMIT
     for annotation in ((room + 1) * "x", (room // 6 + 1) * "ü"):
         with pytest.raises(UserError, match=r"the manifest has 4,[0-9,]* bytes, and") as refused:
             image(plan, a=annotation)
         assert "make the annotations shorter" in refused.value.hint
     with pytest.raises(UserError, match="the image index has "):
-        index_blobs([largest], annotations={"a": DOCUMENT_LIMIT * "x"})
+        index_blobs([largest], annotations={"a": MANIFEST_LIMIT * "x"})
 
 
 def test_an_index_lists_its_images_with_their_platforms(plan):
