@@ -149,7 +149,7 @@ def _from_document(path: str, reading: Reading) -> NamedOpenImage:
     except ValueError as error:
         raise UserError(f"{path} is no image plan ({error})", hint=_AGAIN) from None
     try:
-        name, tag = document["name"], document["tag"]
+        name, tag = _text(document["name"]), _text(document["tag"])
         given: list[PlannedImage | ArchivedImage] = [
             ArchivedImage(**image) if "archive" in image else PlannedImage(**image)
             for image in document.get("images") or ()
@@ -172,6 +172,12 @@ def _from_document(path: str, reading: Reading) -> NamedOpenImage:
     if annotations is not None:
         return NamedOpenImage(open_index(opened, annotations), name, tag)
     return NamedOpenImage(opened[0], name, tag or _hash_of(path))
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{value!r} is no text")
 
 
 def _existing(path: str) -> str | None:

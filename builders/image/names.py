@@ -70,7 +70,7 @@ class RemoteImage:
         first, slash, _ = self.name.partition("/")
         # As Docker tells "registry.example/app" from "group/app".
         named = slash and (
-            re.search(r"[.:\[]", first) or first == "localhost" or not first.islower()
+            re.search(r"[.:\[]", first) or first == "localhost" or first != first.lower()
         )
         return first if named else _DEFAULT_REGISTRY
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from builders.blobs.layer_compression import LayerCompression
 from builders.compression.compress import COMPRESSOR_LEVELS
-from builders.console.errors import die, remedy, writing
+from builders.console.errors import die, remedy
 from builders.console.terminal import tell
 from builders.console.transfers import Transfers
 from builders.formats.image_sources import NamedOpenImage, Reading, read_source
@@ -121,8 +121,7 @@ def run(given: argparse.Namespace) -> None:
     else:
         shown.finish()
     if given.digest_file and reports[-1]["digest"]:
-        with writing(given.digest_file), open(given.digest_file, "w", encoding="ascii") as file:
-            file.write(reports[-1]["digest"])
+        _write_digest(given.digest_file, reports[-1]["digest"])
     _print(reports, as_json=given.json)
 
 
@@ -195,6 +194,30 @@ def _check(given: argparse.Namespace) -> None:
         die(f"--jobs can't be {given.jobs}", hint="give a number of 1 or more")
     if given.chunk_size is not None and given.chunk_size < 1:
         die(f"--chunk-size can't be {given.chunk_size}", hint="give a number of bytes")
+    if given.digest_file is not None:
+        # Before there is something to write.
+        _check_writable(given.digest_file)
+
+
+def _check_writable(path: str) -> None:
+    directory = os.path.dirname(path) or "."
+    if not path or os.path.isdir(path):
+        die(f"--digest-file can't be {path!r}, which is no file", hint="name a file")
+    if not os.path.isdir(directory):
+        die(f"there is no directory {directory} for --digest-file", hint="make it first")
+    if not os.access(path if os.path.exists(path) else directory, os.W_OK):
+        die(f"--digest-file {path} can't be written to", hint="name another file")
+
+
+def _write_digest(path: str, digest: str) -> None:
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(digest)
+    except OSError as error:
+        die(
+            f"the image is pushed, and {path} can't be written: {error.strerror}",
+            hint=remedy(error, otherwise="name another file"),
+        )
 
 
 def _targets(image: NamedOpenImage, given: argparse.Namespace) -> list[_Target]:

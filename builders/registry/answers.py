@@ -6,7 +6,7 @@ Source: OCI distribution specification v1.1, "Error Codes".
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from builders.formats.json_values import parse_json
@@ -17,12 +17,18 @@ _SAID_MAX: Final = 300
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to a request of `url`; `headers` take names in any case."""
+    """An answer to a request of `url`; `headers` take names in any case.
+
+    `data` is only the beginning of what came where that is not the `whole`. No message shows the
+    `secrets`.
+    """
 
     status: int
     headers: Mapping[str, str]
     data: bytes
     url: str
+    whole: bool = True
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def ok(self) -> bool:
@@ -46,6 +52,8 @@ class Answer:
         text = " ".join("; ".join(filter(None, parts)).split())
         # What a registry repeats of a request must show no token.
         text = re.sub(r"(?i)\b(bearer|basic)\s+[\w.+/=~-]+", r"\1 …", text)
+        for secret in self.secrets:
+            text = text.replace(secret, "…")
         return ": ".join(filter(None, (f"HTTP status {self.status}", text[:_SAID_MAX])))
 
     def document(self) -> Any:

@@ -8,12 +8,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from builders.console.errors import die, warn
+from builders.registry.addresses import join_address, read_address
 from builders.registry.answers import Answer
 from builders.registry.credentials import Credentials
 from builders.registry.destinations import is_loopback
@@ -25,10 +26,13 @@ from builders.registry.transport import Body, Transport
 PAUSES_SECONDS: Final = (1, 2, 4, 8, 16)
 """Before each new attempt, where the registry doesn't say how long."""
 _LONGEST_PAUSE: Final = 300
+_AGES: Final = float(1 << 27)
+"""Seconds that nobody counts."""
 _REDIRECTIONS: Final = 5
 _AUTHORIZATIONS: Final = 2
 """How often a request is sent again with other credentials: other tokens, and then other scopes."""
 _USER_AGENT: Final = "longshore"
+_SCHEME_SHOWN: Final = 20
 _PASSING: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 """What may be another answer the next time."""
 
@@ -67,7 +71,9 @@ class Client:
             # Nobody listens in. Plain HTTP is first, since the other way round takes guesses.
             self._schemes = ["http", "https"]
         self._contacted = False
-        self._authorizer = Authorizer(host, find_credentials, self._ask_token_service)
+        self._authorizer = Authorizer(
+            host, find_credentials, self._ask_token_service, insecure=insecure
+        )
         self._lock = threading.Lock()
 
     @property
@@ -151,21 +157,23 @@ class Client:
 
         Raises `UserError` for one that nothing may be sent to.
         """
-        address = urljoin(answer.url, location)
-        parts = urlsplit(address)
+        address = join_address(answer.url, location)
+        server = read_address(address)
         hint = "check the name of the registry, or tell whoever runs it"
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            die(f"the registry {self.host} redirects to {parts.scheme}:…, no web server", hint=hint)
-        if urlsplit(answer.url).scheme == "https" and parts.scheme != "https":
+        if server is None:
+            # What stands behind the scheme may have a signature in it.
+            scheme = location.partition(":")[0][:_SCHEME_SHOWN]
+            die(f"the registry {self.host} redirects to {scheme}:…, no web server", hint=hint)
+        before = read_address(answer.url)
+        if before and before.scheme == "https" and server.scheme != "https":
             die(
-                f"the registry {self.host} redirects to {parts.scheme}://{parts.netloc}, where "
+                f"the registry {self.host} redirects to {server.scheme}://{server}, where "
                 "anybody on the way could read and change what is sent",
                 hint=hint,
             )
-        other = parts.netloc != urlsplit(answer.url).netloc
-        if other and _is_private(parts.hostname) and not self._is_near():
+        if server != before and _is_private(server.host) and not self._is_near():
             die(
-                f"the registry {self.host} redirects to {parts.netloc}, which is an address of "
+                f"the registry {self.host} redirects to {server}, which is an address of "
                 "a private network",
                 hint=hint,
             )
@@ -250,7 +258,8 @@ class Client:
         elif method in ("POST", "PUT", "PATCH"):
             sent["Content-Length"] = "0"
         try:
-            return self.transport.send(method, address, sent, body)
+            answer = self.transport.send(method, address, sent, body)
+            return answer if answer.ok else replace(answer, secrets=self._authorizer.secrets)
         finally:
             close = getattr(body, "close", None)
             if close:
@@ -258,8 +267,9 @@ class Client:
 
     def _is_own(self, address: str) -> bool:
         """Whether `address` is of the registry: no other gets its credentials."""
-        parts = urlsplit(address)
-        return parts.netloc == self.host and parts.scheme == self._schemes[0]
+        # Proxies before registries write the usual port, or leave it out, as they please.
+        own = read_address(f"{self._schemes[0]}://{self.host}")
+        return own is not None and read_address(address) == own
 
     def _is_near(self) -> bool:
         name = urlsplit(f"//{self.host}").hostname or ""
@@ -279,7 +289,7 @@ class Client:
             return pause
         if seconds > _LONGEST_PAUSE:
             die(
-                f"the registry {self.host} takes no more requests for {seconds:.0f} s "
+                f"the registry {self.host} takes no more requests for {_shown(seconds)} "
                 f"({answer.said})",
                 hint="push again then; nothing that was sent has to be sent again",
             )
@@ -300,11 +310,15 @@ def retry_after(value: str | None) -> float | None:
     if not value:
         return None
     if value.strip().isdecimal():
-        return float(value)
+        return min(float(value), _AGES)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < _AGES else "years"
 
 
 def _wants_tls(answer: Answer) -> bool:

@@ -5,8 +5,6 @@ containers-auth.json(5). Nothing here is ever printed: what fails says which fil
 """
 
 import base64
-import binascii
-import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -40,6 +38,17 @@ class Credentials:
     def basic(self) -> str:
         """What follows "Basic " in a header."""
         return base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody may read of it."""
+        all_ = (self.password, self.identity_token, self.registry_token, self.basic)
+        return tuple(secret for secret in all_ if secret)
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` can be a token, which stands in a header as it is."""
+    return text.isascii() and text.isprintable()
 
 
 def find_credentials(repository: Repository, variables: Mapping[str, str]) -> Credentials | None:
@@ -139,12 +148,14 @@ def _from_entry(entry: Any, path: str) -> Credentials | None:
     if packed := entry.get("auth"):
         try:
             text = base64.b64decode(str(packed), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise UserError(f"{path}: an entry is not base64", hint=_LOG_IN) from None
         # Docker pads with zero bytes.
         user, _, password = text.rstrip("\0").partition(":")
     if not (identity or registry or user):
         return None
+    if registry and not is_token(str(registry)):
+        die(f"{path}: an entry has a token with characters that tokens can't have", hint=_LOG_IN)
     return Credentials(user, password, str(identity or ""), str(registry or ""))
 
 
@@ -153,6 +164,8 @@ def _ask_helper(
 ) -> Credentials | None:
     """Return what docker-credential-`helper` says of the registry."""
     program = f"docker-credential-{helper}"
+    if "/" in helper or "\0" in helper:
+        die(f"{path} names the helper {helper!r}, which can be none", hint=f"mend it, or {_LOG_IN}")
     server = _DOCKER_HUB_SERVER if repository.registry == DOCKER_HUB else repository.registry
     try:
         result = subprocess.run(
@@ -183,7 +196,7 @@ def _ask_helper(
             hint=f"see what it says with 'echo {server} | {program} get', or {_LOG_IN}",
         )
     try:
-        answer = json.loads(said)
+        answer = parse_json(said.encode())
         user, secret = str(answer.get("Username") or ""), str(answer.get("Secret") or "")
     except (ValueError, AttributeError):
         raise UserError(f"{program} answers no JSON object", hint=_LOG_IN) from None

@@ -7,6 +7,7 @@ from typing import Final
 
 from builders.console.errors import die
 from builders.image.names import RemoteImage, is_name, is_tag
+from builders.registry.addresses import is_host, is_port
 
 DOCKER_HUB: Final = "docker.io"
 _DOCKER_HUB_HOST: Final = "registry-1.docker.io"
@@ -55,6 +56,9 @@ def read_destination(text: str, *, tag: str | None) -> TagReference:
     name, colon, own_tag = reference.rpartition(":")
     if not colon or "/" in own_tag:
         name, own_tag = reference, ""
+    elif not own_tag:
+        # A script whose variable is empty means none of the others.
+        die(f"{text!r} ends where its tag should begin", hint=_LIKE)
     used = own_tag or tag
     if used is None:
         die(f"{text!r} has no tag, and the image has none", hint=_LIKE)
@@ -78,7 +82,16 @@ def read_repository(name: str, *, what: str) -> Repository:
             hint=f"write it like registry.example/{image.repository}, or USER/{image.repository} "
             "on Docker Hub",
         )
+    _check_host(image.registry, what)
     return Repository(image.registry, image.repository)
+
+
+def _check_host(host: str, what: str) -> None:
+    if not is_host(without_port(host)):
+        die(f"{what!r} names a registry that can't be one", hint="check the name of its host")
+    port = re.search(r":([0-9]+)$", host)
+    if port and not is_port(port[1]):
+        die(f"{what!r} names port {port[1]}", hint="ports are 1 to 65535")
 
 
 def checked_tag(tag: str) -> str:
@@ -98,18 +111,19 @@ def checked_tag(tag: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether `host`, with or without a port, is this machine, to which nobody listens in."""
-    name = _without_port(host)
+    name = without_port(host).lower()
     return name in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", name))
 
 
 def is_address(host: str) -> bool:
     """Whether `host`, with or without a port, is an IP address and no name."""
     try:
-        ipaddress.ip_address(_without_port(host))
+        ipaddress.ip_address(without_port(host))
     except ValueError:
         return False
     return True
 
 
-def _without_port(host: str) -> str:
+def without_port(host: str) -> str:
+    """Return `host` without its port, and an IPv6 address without its brackets."""
     return re.sub(r":[0-9]+$", "", host).strip("[]")

@@ -54,11 +54,12 @@ class DigestCache:
             return
         for line in data.splitlines():
             # Another version may have written it, or only half of it.
-            with suppress(ValueError, TypeError, KeyError):
+            with suppress(ValueError, TypeError, KeyError, RecursionError):
                 entry = json.loads(line)
                 diff_id, compressor = str(entry["diffId"]), str(entry["compressor"])
-                if is_digest(str(entry["digest"])):
-                    self._known[diff_id, compressor] = (entry["digest"], int(entry["size"]))
+                digest, size = str(entry["digest"]), entry["size"]
+                if is_digest(digest) and isinstance(size, int) and size > 0:
+                    self._known[diff_id, compressor] = (digest, size)
         if len(data) > _SIZE_MAX:
             self._shorten(self._path)
 

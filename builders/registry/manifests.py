@@ -122,6 +122,9 @@ class Manifests:
         return self._client.ask("GET", path, self._scopes, headers={"Accept": _ACCEPT})
 
     def _take(self, answer: Answer, found: Found, images: Sequence[OpenImage]) -> None:
+        if not answer.whole:
+            # No registry takes such a manifest: something else lies there.
+            return
         digest = _digest_of(answer.data)
         check_digest(answer, digest, "the image under the tag")
         found.top = digest
@@ -147,7 +150,7 @@ class Manifests:
             digest = str(entry.get("digest")) if isinstance(entry, dict) else ""
             if not isinstance(platform, dict) or not is_digest(digest):
                 continue
-            if (platform.get("os"), platform.get("architecture")) in wanted:
+            if (str(platform.get("os")), str(platform.get("architecture"))) in wanted:
                 count += 1
                 if count > _INDEXED_MAX:
                     return
@@ -175,7 +178,7 @@ class Manifests:
             if image.config_digest == digest:
                 return [layer.diff_id for layer in image.layers]
         answer = self._client.ask("GET", f"{self._base}/blobs/{digest}", self._scopes)
-        if not answer.ok:
+        if not answer.ok or not answer.whole:
             return []
         if _digest_of(answer.data) != digest:
             warn(

@@ -13,13 +13,16 @@ class Obstacle(Enum):
     PLAIN_HTTP = auto()
     SILENCE = auto()
     BREAK = auto()
-    NONSENSE = auto()
 
 
 class NoAnswerError(Exception):
-    """A request without an answer: what stood in the way, and what the connection said."""
+    """A request without an answer: what stood in the way, and what the connection said.
 
-    def __init__(self, obstacle: Obstacle, said: str) -> None:
-        super().__init__(obstacle, said)
+    `server` is who was asked, with its port where that is not the usual one.
+    """
+
+    def __init__(self, obstacle: Obstacle, said: str, server: str = "") -> None:
+        super().__init__(obstacle, said, server)
         self.obstacle = obstacle
         self.said = said
+        self.server = server

@@ -3,6 +3,7 @@
 from typing import Final
 
 from builders.console.errors import UserError
+from builders.registry.addresses import read_address
 from builders.registry.answers import Answer
 from builders.registry.destinations import DOCKER_HUB, Repository
 from builders.registry.no_answer import NoAnswerError, Obstacle
@@ -13,40 +14,39 @@ _TRY_LATER: Final = "push again later; nothing that was sent has to be sent agai
 def unreachable(error: NoAnswerError, host: str) -> UserError:
     """Return the failure of a registry that gave no answer."""
     said = f"({error.said})"
+    name = f"registry {host}"
+    own = {str(read_address(f"{scheme}://{host}")) for scheme in ("http", "https")}
+    if error.server and error.server not in own:
+        name = f"server {error.server} that the {name} sends to"
     match error.obstacle:
         case Obstacle.NO_HOST:
             return UserError(
-                f"there is no registry {host} {said}",
+                f"there is no {name} {said}",
                 hint="check its name, and this machine's name service",
             )
         case Obstacle.REFUSED:
             return UserError(
-                f"nobody listens at the registry {host} {said}",
+                f"nobody listens at the {name} {said}",
                 hint="check its name and port, and whether it runs",
             )
         case Obstacle.CERTIFICATE:
             return UserError(
-                f"the registry {host} has no certificate to be trusted {said}",
+                f"the {name} has no certificate to be trusted {said}",
                 hint="name a file with its authority's certificate in SSL_CERT_FILE, or add "
                 "--insecure",
             )
         case Obstacle.PLAIN_HTTP:
             return UserError(
-                f"the registry {host} speaks plain HTTP where HTTPS is asked for",
+                f"the {name} speaks plain HTTP where HTTPS is asked for",
                 hint="check its port, or add --insecure",
             )
         case Obstacle.PROXY:
             return UserError(
-                f"the proxy that the environment names refuses the way to the registry {host} "
-                f"{said}",
+                f"the proxy that the environment names refuses the way to the {name} {said}",
                 hint="check https_proxy and http_proxy, or name the registry in no_proxy",
             )
-        case Obstacle.BREAK | Obstacle.SILENCE:
-            return UserError(f"the registry {host} broke off {said}", hint=_TRY_LATER)
         case _:
-            return UserError(
-                f"the registry {host} can't be understood {said}", hint="check its name"
-            )
+            return UserError(f"the {name} broke off {said}", hint=_TRY_LATER)
 
 
 def refused(answer: Answer, repository: Repository, doing: str, *, logged_in: bool) -> UserError:

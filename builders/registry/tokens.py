@@ -12,9 +12,11 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from builders.console.errors import die
+from builders.registry.addresses import read_address
 from builders.registry.answers import Answer
 from builders.registry.challenges import Challenge, read_challenges
-from builders.registry.credentials import Credentials
+from builders.registry.credentials import Credentials, is_token
+from builders.registry.destinations import is_loopback
 
 Scopes = tuple[str, ...]
 Ask = Callable[[str, str, Mapping[str, str], bytes | None], Answer]
@@ -23,6 +25,8 @@ Ask = Callable[[str, str, Mapping[str, str], bytes | None], Answer]
 _CLIENT: Final = "longshore"
 _LIFE: Final = 60
 """Seconds that a token is good for where the service doesn't say."""
+_LIFE_MAX: Final = 1 << 31
+"""Seconds above which nobody means what is said."""
 _MARGIN: Final = 30
 """Seconds that a token should still be good for when something large is begun."""
 
@@ -43,15 +47,18 @@ class Authorizer:
         find: Callable[[], Credentials | None],
         ask: Ask,
         *,
+        insecure: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`find` is asked for the credentials once the registry wants them.
 
-        `ask` sends a request of a token, and `clock` gives seconds.
+        `ask` sends a request of a token, and `clock` gives seconds. Of an `insecure` registry that
+        is asked by plain HTTP the token service may be asked so, too.
         """
         self._registry = registry
         self._find = find
         self._ask = ask
+        self._insecure = insecure
         self._clock = clock
         self._lock = threading.RLock()
         self._found: tuple[Credentials | None] | None = None
@@ -62,6 +69,14 @@ class Authorizer:
     def has_credentials(self) -> bool:
         """Whether there are credentials for the registry."""
         return self._credentials() is not None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody may read, of all that has been sent."""
+        with self._lock:
+            credentials = self._found[0] if self._found else None
+            tokens = tuple(token.value for token in self._tokens.values())
+            return (*(credentials.secrets if credentials else ()), *tokens)
 
     def header(self, scopes: Scopes, *, large: bool = False) -> str | None:
         """Return the value of the header; None before the registry has asked for one.
@@ -120,16 +135,19 @@ class Authorizer:
             return self._found[0]
 
     def _check_realm(self, realm: str, *, secure: bool) -> None:
-        parts = urlsplit(realm)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        server = read_address(realm)
+        if server is None:
             die(
                 f"the registry {self._registry} sends to {realm!r} for a token, which is no "
                 "address of a web server",
                 hint="check the name of the registry, or tell whoever runs it",
             )
-        if secure and parts.scheme != "https":
+        # A registry on this machine is as safe by plain HTTP; what it sends to may be elsewhere.
+        if server.scheme != "https" and (
+            secure or not (self._insecure or is_loopback(server.host))
+        ):
             die(
-                f"the registry {self._registry} sends to {parts.scheme}://{parts.netloc} for a "
+                f"the registry {self._registry} sends to {server.scheme}://{server} for a "
                 "token, where credentials could be read on their way",
                 hint="tell whoever runs it that its token service has to use HTTPS",
             )
@@ -181,10 +199,11 @@ class Authorizer:
         if not answer.ok or not isinstance(document, dict):
             self._refused(answer, realm, credentials)
         value = document.get("token") or document.get("access_token")
-        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+        if not isinstance(value, str) or not is_token(value):
             self._refused(answer, realm, credentials)
         life = document.get("expires_in")
-        seconds = float(life) if isinstance(life, int | float) and life > 0 else float(_LIFE)
+        known = isinstance(life, int | float) and 0 < life <= _LIFE_MAX
+        seconds = float(life if known else _LIFE)
         return _Token(value, self._clock() + seconds, seconds)
 
     def _refused(self, answer: Answer, realm: str, credentials: Credentials | None) -> None:
@@ -194,6 +213,12 @@ class Authorizer:
         if answer.ok:
             die(f"{where} answers without a token", hint="try again, or tell whoever runs it")
         status = f"HTTP status {answer.status}"
+        if answer.status not in (400, 401, 403):
+            # Nothing that another login would change.
+            die(
+                f"{where} gives no token ({status})",
+                hint="push again later, or tell whoever runs it",
+            )
         if credentials is None:
             die(
                 f"{where} gives nobody a token who has not logged in ({status})",

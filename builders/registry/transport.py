@@ -10,20 +10,21 @@ import os
 import socket
 import ssl
 import threading
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError, ProxyError
-from urllib3.util import Timeout, make_headers
+from urllib3.util import Timeout
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from builders.console.errors import die
+from builders.console.errors import UserError
+from builders.registry.addresses import read_address
 from builders.registry.answers import Answer
-from builders.registry.destinations import is_address, is_loopback
+from builders.registry.destinations import is_address
 from builders.registry.no_answer import NoAnswerError, Obstacle
+from builders.registry.proxies import Proxy, find_proxy
 
 Body = bytes | Iterable[bytes]
 
@@ -64,7 +65,7 @@ class Transport:
         self._authorities = authorities
         self._certificates = certificates
         self._patience = patience
-        self._pools: dict[tuple[str | None, str, str], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[Proxy | None, str, str], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
     def send(
@@ -76,8 +77,9 @@ class Transport:
         """
         with self._lock:
             self.requests += 1
+        pool = self._pool(url)
         try:
-            response = self._pool(url).request(
+            response = pool.request(
                 method,
                 url,
                 headers=dict(headers),
@@ -88,13 +90,16 @@ class Transport:
             )
             try:
                 data = response.read(_ANSWER_MAX + 1)
+                if len(data) > _ANSWER_MAX:
+                    # What follows would be taken for the next answer.
+                    response.close()
             finally:
                 response.release_conn()
         except (HTTPError, OSError) as error:
-            raise self._failure(error) from None
-        if len(data) > _ANSWER_MAX:
-            raise NoAnswerError(Obstacle.NONSENSE, f"its answer has more than {_ANSWER_MAX} bytes")
-        return Answer(response.status, response.headers, data, url)
+            obstacle, said = self._failure(error)
+            raise NoAnswerError(obstacle, said, str(read_address(url) or "")) from None
+        whole = len(data) <= _ANSWER_MAX
+        return Answer(response.status, response.headers, data[:_ANSWER_MAX], url, whole)
 
     def _counted(self, body: Body | None) -> Body | None:
         if isinstance(body, bytes):
@@ -112,20 +117,16 @@ class Transport:
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
-        proxies = urllib.request.getproxies()
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        # As Go's clients have it, loopback needs no proxy, whatever is said of others.
-        if proxy and (is_loopback(host) or urllib.request.proxy_bypass(host)):
-            proxy = None
+        proxy = find_proxy(parts.scheme, host)
         with self._lock:
             key = (proxy, parts.scheme, host)
             if key not in self._pools:
                 # To read all authorities takes longer than most requests.
-                secure = "https" in (parts.scheme, urlsplit(proxy or "").scheme)
+                secure = "https" in (parts.scheme, proxy.scheme if proxy else "")
                 self._pools[key] = self._new_pool(proxy, self._context(host) if secure else None)
             return self._pools[key]
 
-    def _new_pool(self, proxy: str | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+    def _new_pool(self, proxy: Proxy | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
         timeout = Timeout(connect=min(_CONNECT_SECONDS, self._patience), read=self._patience)
         if proxy is None:
             return urllib3.PoolManager(
@@ -134,17 +135,9 @@ class Transport:
                 ssl_context=context,
                 cert_reqs=self._requirements,
             )
-        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        user = f"{address.username}:{address.password or ''}" if address.username else None
-        plain = address._replace(netloc=address.netloc.rpartition("@")[2])
-        if plain.scheme not in ("http", "https"):
-            die(
-                f"the environment names a proxy of the kind {plain.scheme}",
-                hint="set https_proxy to one of http:// or https://, or unset it",
-            )
         return urllib3.ProxyManager(
-            plain.geturl(),
-            proxy_headers=make_headers(proxy_basic_auth=user) if user else None,
+            proxy.address,
+            proxy_headers=proxy.headers,
             maxsize=self._connections,
             timeout=timeout,
             ssl_context=context,
@@ -160,14 +153,18 @@ class Transport:
         # With what SSL_CERT_FILE and SSL_CERT_DIR name.
         context = ssl.create_default_context()
         for file in filter(os.path.exists, self._authorities):
-            context.load_verify_locations(cafile=file)
+            _trust(context, file)
         if self._certificates and not context.cert_store_stats()["x509_ca"]:
-            context.load_verify_locations(cafile=self._certificates)
+            _trust(context, self._certificates)
         for directory in _CERTIFICATES:
             for path in glob.glob(f"{glob.escape(os.path.join(directory, host))}/*.crt"):
-                context.load_verify_locations(cafile=path)
+                _trust(context, path)
             for path in glob.glob(f"{glob.escape(os.path.join(directory, host))}/*.cert"):
-                context.load_cert_chain(path, f"{path.removesuffix('.cert')}.key")
+                key = f"{path.removesuffix('.cert')}.key"
+                try:
+                    context.load_cert_chain(path, key, password=lambda: "")
+                except (OSError, ValueError) as error:
+                    raise _unusable(f"the certificate {path} with the key {key}", error) from None
         if is_address(host):
             # urllib3 compares them itself: before 2.0 it gives no address to the TLS library.
             context.check_hostname = False
@@ -177,31 +174,48 @@ class Transport:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         return context
 
-    def _failure(self, error: Exception) -> NoAnswerError:
+    def _failure(self, error: Exception) -> tuple[Obstacle, str]:
         """Return what `error` means; what it says of addresses and headers is left out."""
         causes = list(_causes(error))
         for cause in causes:
             if isinstance(cause, ProxyError):
-                return NoAnswerError(Obstacle.PROXY, _reason(causes))
+                return Obstacle.PROXY, _reason(causes)
         for cause in causes:
             if isinstance(cause, socket.gaierror):
-                return NoAnswerError(Obstacle.NO_HOST, f"{cause.strerror}")
+                return Obstacle.NO_HOST, f"{cause.strerror}"
             if isinstance(cause, CertificateError):
-                return NoAnswerError(Obstacle.CERTIFICATE, "it is one for another host")
+                return Obstacle.CERTIFICATE, "it is one for another host"
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return NoAnswerError(Obstacle.CERTIFICATE, cause.verify_message)
+                return Obstacle.CERTIFICATE, cause.verify_message
             if isinstance(cause, ssl.SSLError) and (cause.reason or "") in _NO_TLS:
-                return NoAnswerError(Obstacle.PLAIN_HTTP, "it speaks no TLS")
+                return Obstacle.PLAIN_HTTP, "it speaks no TLS"
             if isinstance(cause, ConnectionRefusedError):
-                return NoAnswerError(Obstacle.REFUSED, "connection refused")
+                return Obstacle.REFUSED, "connection refused"
         late = (TimeoutError, urllib3.exceptions.TimeoutError)
         if any(isinstance(cause, late) for cause in causes):
-            return NoAnswerError(Obstacle.SILENCE, f"nothing came for {self._patience:g} s")
-        return NoAnswerError(Obstacle.BREAK, _reason(causes))
+            return Obstacle.SILENCE, f"nothing came for {self._patience:g} s"
+        return Obstacle.BREAK, _reason(causes)
+
+
+def _trust(context: ssl.SSLContext, path: str) -> None:
+    try:
+        context.load_verify_locations(cafile=path)
+    except (OSError, ValueError) as error:
+        raise _unusable(f"the certificates in {path}", error) from None
+
+
+def _unusable(what: str, error: OSError | ValueError) -> UserError:
+    said = error.strerror if isinstance(error, OSError) and error.errno in errno.errorcode else ""
+    return UserError(
+        f"can't use {what} ({said or 'what stands there is none'})",
+        hint="mend it, or take it away",
+    )
 
 
 def _reason(causes: list[BaseException]) -> str:
     for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return f"{cause.strerror}"
         if isinstance(cause, OSError) and cause.errno and cause.errno in errno.errorcode:
             return os.strerror(cause.errno).lower()
         if isinstance(cause, OSError) and str(cause).startswith("Tunnel connection failed"):

@@ -26,6 +26,7 @@ CHUNK_SIZES: Final = (16 << 20, 4 << 20, _SMALLEST_CHUNK)
 """Bytes of the parts that are tried where a body as a whole is too large; one is held in memory."""
 _WORTH_RESUMING: Final = 1 << 20
 """Bytes below which a blob is sent again rather than asked about."""
+_SIZE_DIGITS: Final = 15
 _BINARY: Final = {"Content-Type": "application/octet-stream"}
 
 OnSent = Callable[[int], object]
@@ -165,14 +166,14 @@ class Uploads:
 
     def _session(self, answer: Answer, before: Session | None = None) -> Session:
         location = answer.headers.get("Location")
-        least = answer.headers.get("OCI-Chunk-Min-Length") or ""
+        least = (answer.headers.get("OCI-Chunk-Min-Length") or "").strip()
         return Session(
             self._client.resolve(location, answer)
             if location
             else before.address
             if before
             else "",
-            int(least) if least.isdecimal() else before.least if before else 0,
+            int(least) if _is_size(least) else before.least if before else 0,
         )
 
     def _try(self, sending: "_Sending", session: Session, attempts: "_Attempts") -> bool:
@@ -346,7 +347,12 @@ def _stored(answer: Answer) -> int:
     """Return how many bytes a session has, as far as it says so."""
     found = re.fullmatch(r"(?:bytes=)?0-(\d+)", answer.headers.get("Range") or "")
     # None at all is told as "0-0" as well.
-    return int(found[1]) + 1 if found and found[1] != "0" else 0
+    return int(found[1]) + 1 if found and _is_size(found[1]) and found[1] != "0" else 0
+
+
+def _is_size(text: str) -> bool:
+    """Whether `text` is a number of bytes that a blob may have."""
+    return text.isdecimal() and len(text) <= _SIZE_DIGITS
 
 
 def first_that_has(

@@ -206,6 +206,8 @@ def test_plain_layers_of_a_docker_archive_are_compressed_and_its_configuration_s
         (lambda path: write(path, b"{"), "is no image plan"),
         (lambda path: write(path, b'{"images": [{}]}'), "is no image plan of this version"),
         (lambda path: write(path, b'{"a": 1}'), "is no image plan of this version"),
+        (lambda path: write(path, b'{"name": 5, "tag": "x"}'), "of this version.*5 is no text"),
+        (lambda path: write(path, b'{"name": "x", "tag": []}'), "of this version.*is no text"),
         (lambda path: write(path, b"#!/bin/sh\necho\n"), "not one that streams an image"),
         (lambda path: write(path, b"#!/bin/sh\necho '\n"), "not one that streams an image"),
         (lambda path: write(path, b"PK\x03\x04"), "it is a zip archive"),

@@ -148,6 +148,26 @@ def test_wrong_words_are_refused_before_anything_is_sent(arguments, said, push):
     refused(push(*arguments), said)
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "--digest-file can't be '', which is no file"),
+        ("/", "--digest-file can't be '/', which is no file"),
+        ("/proc/missing/x", "there is no directory /proc/missing for --digest-file; make it first"),
+    ],
+)
+def test_a_digest_that_can_not_be_written_is_told_before_anything_is_sent(
+    path, said, push, registry
+):
+    refused(push(f"{registry.address}/app:1", "--digest-file", path), said)
+    assert not registry.requests
+
+
+def test_a_digest_that_could_not_be_written_is_told(push, registry):
+    result = push(f"{registry.address}/app:1", "--digest-file", "/dev/full")
+    refused(result, "the image is pushed, and /dev/full can't be written: No space left on device")
+
+
 def test_an_image_that_is_not_there_is_told(push):
     refused(push("r.example/app", image="missing"), "can't read missing: No such file")
 

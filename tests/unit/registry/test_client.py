@@ -132,7 +132,7 @@ def test_a_proxy_is_used_with_its_password_and_not_for_this_machine(registry, mo
         assert ask(client_of(registry)).status == 404
         assert not proxy.requests
         # As if it were another machine.
-        monkeypatch.setattr("builders.registry.transport.is_loopback", lambda host: False)
+        monkeypatch.setattr("builders.registry.proxies.is_loopback", lambda host: False)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         assert ask(client_of(registry)).status == 404
         assert not proxy.requests
@@ -214,7 +214,19 @@ def test_a_body_goes_again_where_a_redirection_says_so(registry):
     assert len(made) == 2
 
 
-@pytest.mark.parametrize("where", ["file:///etc/passwd", "ftp://host/x"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "file:///etc/passwd",
+        "ftp://host/x",
+        "http://[",
+        "http://[::1",
+        "http://host:99999/",
+        "http://host:x/",
+        "http://h\x1b[31m/",
+        "http://h\xe9/",
+    ],
+)
 def test_a_redirection_to_a_file_is_refused(where, registry):
     redirecting(registry, where)
     said = failure(client_of(registry), method="GET")
@@ -259,10 +271,12 @@ def test_seconds_and_dates_are_read():
 
 
 def test_an_answer_of_any_length_is_not_read_into_memory(registry):
-    registry.faults = [Fault("GET", "", 200, times=9, body=bytes(9 << 20))]
-    assert "can't be understood (its answer has more than" in failure(
-        client_of(registry), method="GET"
-    )
+    registry.faults = [Fault("GET", "", status, body=bytes(9 << 20)) for status in (200, 403)]
+    client = client_of(registry)
+    for status in (200, 403):
+        answer = ask(client, "GET")
+        assert (answer.status, len(answer.data), answer.whole) == (status, 8 << 20, False)
+    assert ask(client, "GET").status == 404
 
 
 def test_what_a_registry_says_shows_no_token(registry):
@@ -270,3 +284,69 @@ def test_what_a_registry_says_shows_no_token(registry):
     registry.faults = [Fault("HEAD", "", 400), Fault("GET", "", 400, body=body)]
     said = ask(client_of(registry), "GET").said
     assert said == "HTTP status 400: X bad header: Bearer …, sorry"
+
+
+def test_what_a_registry_says_shows_no_password(registry):
+    registry.users = {USER.user: USER.password}
+    body = f"user:{USER.password} may not, nor {USER.basic}".encode()
+    client = client_of(registry, credentials=USER)
+    ask(client, "GET")
+    registry.faults = [Fault("GET", "", 403, body=body)]
+    answer = ask(client, "GET")
+    assert answer.said == "HTTP status 403: user:… may not, nor …"
+    assert USER.password not in repr(answer.secrets and client)
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "own"),
+    [
+        ("registry.example", "https://registry.example:443/x", True),
+        ("registry.example:443", "https://registry.example/x", True),
+        ("Registry.example", "https://registry.example/x", True),
+        ("registry.example", "https://registry.example:444/x", False),
+        ("registry.example", "http://registry.example:443/x", False),
+        ("registry.example", "https://registry.example.evil.example/x", False),
+        ("registry.example", "https://registry.example@evil.example/x", False),
+    ],
+)
+def test_the_registry_itself_may_be_written_in_several_ways(host, address, own):
+    seen = []
+
+    class Recording(Transport):
+        def send(self, method, url, headers, body=None):
+            seen.append((url, headers.get("Authorization")))
+            status = 401 if len(seen) == 1 else 200
+            return Answer(status, {"WWW-Authenticate": "Basic"}, b"", url)
+
+    client = Client(host, Recording(), lambda: USER, pauses=SOON)
+    client.ask("GET", "/v2/", SCOPES)
+    client.ask("PUT", address, SCOPES)
+    assert seen[-1] == (address, f"Basic {USER.basic}" if own else None)
+
+
+def test_a_server_that_a_registry_sends_to_is_named_where_it_is_not_there(registry):
+    where = unused_address()
+    redirecting(registry, f"http://{where}/x")
+    said = failure(client_of(registry), method="GET")
+    assert (
+        f"nobody listens at the server {where} that the registry {registry.address} sends" in said
+    )
+
+
+def test_a_certificate_that_can_not_be_read_is_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("builders.registry.transport._CERTIFICATES", [str(tmp_path)])
+    directory = tmp_path / "registry.example"
+    directory.mkdir()
+    (directory / "own.crt").write_text("x")
+    said = failure(client_at("registry.example"))
+    assert said.startswith(f"can't use the certificates in {directory}/own.crt")
+    (directory / "own.crt").unlink()
+    (directory / "client.cert").write_text("x")
+    said = failure(client_at("registry.example"))
+    assert said.startswith(f"can't use the certificate {directory}/client.cert with the key")
+    (directory / "client.cert").unlink()
+    client = client_at("registry.example")
+    broken = tmp_path / "broken"
+    broken.write_text("")
+    client.transport = Transport(authorities=[str(broken)])
+    assert failure(client).startswith(f"can't use the certificates in {broken}")

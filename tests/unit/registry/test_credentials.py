@@ -142,7 +142,28 @@ def test_a_helper_that_knows_nothing_is_no_failure(home):
             {".docker/config.json": {"auths": {"registry.example": {"auth": "s3cret!"}}}},
             "an entry is not base64; log in again",
         ),
+        (
+            {".docker/config.json": {"auths": {"registry.example": {"auth": "s3cret\xe9"}}}},
+            "an entry is not base64; log in again",
+        ),
+        (
+            {".docker/config.json": {"auths": {"registry.example": {"registrytoken": "s3cret\n"}}}},
+            "an entry has a token with characters that tokens can't have; log in again",
+        ),
+        (
+            {
+                ".docker/config.json": {
+                    "auths": {"registry.example": {"registrytoken": "s3cret\xe9"}}
+                }
+            },
+            "an entry has a token with characters that tokens can't have; log in again",
+        ),
         ({".docker/config.json": {"credsStore": "none"}}, "there is no program docker-credential-"),
+        (
+            {".docker/config.json": {"credsStore": "a\0b"}},
+            "the helper 'a\\x00b', which can be none",
+        ),
+        ({".docker/config.json": {"credsStore": "../x"}}, "the helper '../x', which can be none"),
     ],
 )
 def test_what_is_wrong_there_is_told_without_what_stands_there(files, said, home):

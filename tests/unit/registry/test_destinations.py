@@ -20,6 +20,7 @@ from builders.registry.destinations import (
         ("localhost:5000/a/b:x", ("localhost:5000", "a/b", "x")),
         ("docker://registry.example/app:1", ("registry.example", "app", "1")),
         ("user/app:1", ("docker.io", "user/app", "1")),
+        ("123/app:1", ("docker.io", "123/app", "1")),
         ("docker.io/user/app:1", ("docker.io", "user/app", "1")),
         ("[::1]:5000/app:1", ("[::1]:5000", "app", "1")),
     ],
@@ -44,6 +45,10 @@ def test_docker_hub_is_asked_at_another_host():
         ("registry.example/", "is no name of an image"),
         ("https://registry.example/app", "is no name of an image"),
         ("", "is no name of an image"),
+        ("registry.example/app:", "ends where its tag should begin"),
+        ("localhost:0/app:1", "names port 0; ports are 1 to 65535"),
+        ("localhost:99999/app:1", "names port 99999; ports are 1 to 65535"),
+        (f"{'a' * 64}.example/app:1", "names a registry that can't be one"),
     ],
 )
 def test_what_names_no_place_is_refused(text, said):

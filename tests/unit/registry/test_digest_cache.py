@@ -26,11 +26,21 @@ def test_several_may_add_at_once(tmp_path):
 
 def test_lines_that_can_not_be_read_are_passed_over(tmp_path):
     good = {"diffId": "d", "compressor": "c", "digest": A, "size": 1}
-    lines = ["{", "[]", '"x"', '{"diffId": 1}', json.dumps({**good, "digest": "x", "diffId": "e"})]
+    odd = [{**good, "diffId": "f", "size": size} for size in (1e999, -1, 0, "x", None, [])]
+    lines = [
+        *map(json.dumps, odd),
+        "[" * 100_000,
+        "{",
+        "[]",
+        '"x"',
+        '{"diffId": 1}',
+        json.dumps({**good, "digest": "x", "diffId": "e"}),
+    ]
     (tmp_path / "cache").write_text("\n".join([*lines, json.dumps(good), '{"diff']))
     cache = DigestCache(str(tmp_path / "cache"))
     assert cache.get("d", "c") == (A, 1)
     assert cache.get("e", "c") is None
+    assert cache.get("f", "c") is None
 
 
 def test_where_nothing_can_be_written_nothing_is_remembered(tmp_path):

@@ -379,6 +379,17 @@ def test_documents_of_any_shape_under_the_tag_are_no_failure(registry, plan):
             b"{",
             b'{"layers": 1, "config": []}',
             b'{"manifests": [1, {"digest": "x"}]}',
+            json.dumps(
+                {
+                    "manifests": [
+                        {
+                            "digest": f"sha256:{'0' * 64}",
+                            "platform": {"os": ["linux"], "architecture": {}},
+                        }
+                    ]
+                }
+            ).encode(),
+            b" " * (9 << 20),
             b'{"config": {"digest": "sha256:0"}, "layers": [{"mediaType": 1}]}',
         ]
     ):

@@ -133,7 +133,19 @@ def test_a_registry_with_https_may_not_send_to_a_token_service_without():
     )
 
 
-@pytest.mark.parametrize("realm", ["file:///etc/passwd", "", "//host/x", "ftp://host/x", "https:"])
+def test_nor_may_one_of_this_machine_to_one_elsewhere():
+    assert "could be read on their way" in refused("http://tokens.example/token", secure=False)
+    with pytest.raises(AssertionError, match="nobody is asked for a token"):
+        refused("http://localhost:1/token", secure=False)
+
+
+@pytest.mark.parametrize(
+    "realm",
+    [
+        *("file:///etc/passwd", "", "//host/x", "ftp://host/x", "https:"),
+        *("http://[", "https://host:99999/x", "https://host:x/", "https://h\x1b/"),
+    ],
+)
 def test_a_token_service_is_a_web_server(realm):
     assert "which is no address of a web server; " in refused(realm, secure=False)
 
@@ -170,6 +182,27 @@ def test_a_token_service_that_fails_for_a_moment_is_asked_again(registry_with):
     registry = registry_with(users={"user": "secret-password"}, scheme="Bearer")
     registry.faults = [Fault("GET", "^/token", 503), Fault("GET", "^/token", "reset")]
     assert ask(registry).status == 404
+
+
+@pytest.mark.parametrize("status", [302, 404, 500, 503])
+def test_a_token_service_that_fails_says_nothing_of_the_login(status, registry_with):
+    registry = registry_with(users={"user": "secret-password"}, scheme="Bearer")
+    registry.faults = [Fault("GET", "^/token", status, times=9)]
+    with pytest.raises(UserError, match=rf"gives no token \(HTTP status {status}\); push again"):
+        ask(registry)
+
+
+@pytest.mark.parametrize("life", ["1" + "0" * 400, "1e300", "-1", "true", '"9"', "null", "[]"])
+def test_a_token_may_say_any_time(life, registry_with):
+    registry = registry_with(users={"user": "secret-password"}, scheme="Bearer")
+    body = f'{{"token": "t", "expires_in": {life}}}'.encode()
+    registry.tokens["t"] = {"scopes": ["repository:app:pull,push"], "uses": 0}
+    registry.faults = [Fault("GET", "^/token", 200, body=body)]
+    try:
+        assert ask(registry).status == 404
+    except UserError as error:
+        # Of the JSON that nobody else would read, either.
+        assert "answers without a token" in str(error)
 
 
 def test_a_challenge_of_a_kind_that_nobody_knows_is_the_answer(registry):
