@@ -171,7 +171,7 @@ def open_complete(image: Image) -> OpenImage:
             format=None,
             diff_id=None,
             size=blob.descriptor.size,
-            needs=blob.content.layer.needs if blob.content.layer else (),
+            needs=blob.content.needs,
             descriptor=blob.descriptor,
         )
         for blob in image.layers

@@ -43,6 +43,11 @@ class Content(ABC):
         """The layer that is read for it, if one is."""
         return None
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The paths that are read for it."""
+        return ()
+
     @abstractmethod
     def write(self, sink: Sink, resources: Resources) -> None:
         """Write the bytes to `sink`.
@@ -75,6 +80,11 @@ class LayerContent(Content):
         """The layer."""
         return self.of
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Those of the layer."""
+        return self.of.needs
+
     def write(self, sink: Sink, resources: Resources) -> None:
         """Make the layer, and compress it with `resources.threads`."""
         format_ = self.compression.format
@@ -94,6 +104,11 @@ class FileContent(Content):
 
     path: str
     size: int
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The file."""
+        return (self.path,)
 
     def write(self, sink: Sink, resources: Resources) -> None:
         """Copy the file."""

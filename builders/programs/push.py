@@ -9,13 +9,14 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from builders.blobs.layer_compression import LayerCompression
 from builders.compression.compress import COMPRESSOR_LEVELS
-from builders.console.errors import die, remedy
+from builders.console.errors import UserError, die, remedy
 from builders.console.terminal import tell
 from builders.console.transfers import Transfers
 from builders.formats.image_sources import NamedOpenImage, Reading, read_source
@@ -166,7 +167,7 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
             prepare=fetcher.prepare,
         )
         client = _client(target.repository, transport, insecure=given.insecure)
-        report = Push(
+        push = Push(
             client,
             target.repository,
             target.tags,
@@ -174,7 +175,9 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
             settings,
             cache=cache,
             shown=shown,
-        ).run()
+        )
+        with _telling(reports):
+            report = push.run()
         reports.append(
             {
                 **_described(report, target),
@@ -185,6 +188,18 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
             }
         )
     return reports
+
+
+@contextmanager
+def _telling(before: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """Say in an error where the image is by now, as reports `before` tell."""
+    try:
+        yield
+    except UserError as error:
+        names = ", ".join(report["reference"] for report in before if report["reference"])
+        if not names or before[0]["dryRun"]:
+            raise
+        die(f"{error.message}; pushed before was {names}", hint=error.hint)
 
 
 def _check(given: argparse.Namespace) -> None:

@@ -139,7 +139,7 @@ class Push:
             self._send(found)
         closed = self._closed()
         if closed and not self._settings.dry:
-            self._put(closed, found)
+            self._put(closed, found, trust=trust)
         return self._report(closed, found)
 
     def _send(self, found: Found) -> None:
@@ -297,21 +297,24 @@ class Push:
             return self._source.close(images)
         return images[0]
 
-    def _put(self, closed: Image | Index, found: Found) -> None:
-        """Send the manifests: those in an index by digest, and at last the one that has tags."""
+    def _put(self, closed: Image | Index, found: Found, *, trust: bool) -> None:
+        """Send the manifests: those in an index by digest, and at last the one that has tags.
+
+        With `trust`, a registry that lacks blobs may only have said that it has them.
+        """
         if isinstance(closed, Index):
             for image in closed.images:
                 digest = image.manifest.descriptor.digest
                 if digest not in found.manifests:
-                    self._put_one(image.manifest, digest)
+                    self._put_one(image.manifest, digest, trust=trust)
         for number, tag in enumerate(self._tags):
             # The tag that was looked up may have it already.
             if number or closed.top.descriptor.digest != found.top or found.tag != tag:
-                self._put_one(closed.top, tag)
+                self._put_one(closed.top, tag, trust=trust)
 
-    def _put_one(self, blob: Blob, reference: str) -> None:
+    def _put_one(self, blob: Blob, reference: str, *, trust: bool) -> None:
         answer = self._manifests.put(blob, reference)
-        if lacks_blobs(answer) and any(layer.status is Status.PRESENT for layer in self._layers):
+        if trust and lacks_blobs(answer):
             raise _BlobsMissingError
         checked_put(answer, blob, self._repository, logged_in=self._client.has_credentials)
 

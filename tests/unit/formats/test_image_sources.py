@@ -233,6 +233,16 @@ def write(path, data):
     return path / "file"
 
 
+@pytest.mark.parametrize("kind", [as_directory, as_archive])
+def test_layers_of_a_layout_name_the_file_that_they_are_read_from(kind, tmp_path):
+    files = layout()
+    path = kind(tmp_path / "image", files)
+    image, _ = read_image(path)
+    (layer,) = image.layers
+    blob = f"blobs/sha256/{layer.descriptor.hexadecimal}"
+    assert layer.needs == (str(path / blob if path.is_dir() else path),)
+
+
 def test_a_layout_whose_documents_have_other_digests_is_refused(tmp_path):
     files = layout()
     for name in list(files):

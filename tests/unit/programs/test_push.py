@@ -172,6 +172,14 @@ def test_an_image_that_is_not_there_is_told(push):
     refused(push("r.example/app", image="missing"), "can't read missing: No such file")
 
 
+def test_where_one_place_fails_the_others_are_told(push, registry):
+    places = (f"{registry.address}/app:1", "localhost:1/app:1", f"{registry.address}/more:1")
+    refused(push(*places), f"; pushed before was {registry.address}/app@sha256:")
+    assert list(registry.manifests) == ["app"]
+    result = push("localhost:1/app:1", places[0])
+    assert "pushed before" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

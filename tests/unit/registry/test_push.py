@@ -339,6 +339,22 @@ def test_a_registry_that_has_lost_blobs_of_its_image_gets_them(registry, plan):
     registry.image("app", "1")
 
 
+def test_a_registry_that_only_says_that_it_has_mounted_gets_the_layers(registry, plan):
+    push(registry, opened(plan), "base")
+    registry.faults = [Fault("POST", "mount=", 201, times=99)]
+    push(registry, opened(plan), sources=[MountSource(Repository(registry.address, "base"))])
+    registry.image("app", "1")
+
+
+def test_a_registry_that_says_that_it_has_what_it_lacks_is_told_of_it(registry, plan):
+    push(registry, opened(plan))
+    registry.blobs["app"].clear()
+    registry.faults = [Fault("HEAD", "", 200, times=99)]
+    with pytest.raises(UserError, match=r"refused to take the image's manifest .*BLOB_UNKNOWN"):
+        push(registry, opened(plan), tags=("2",))
+    assert not registry.tag("app", "2")
+
+
 def test_a_configuration_of_another_digest_is_not_relied_on(registry_with, plan):
     registry = registry_with(lies_about=("config",))
     push(registry, opened(plan))
