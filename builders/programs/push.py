@@ -147,7 +147,7 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
         certificates=os.environ.get("LONGSHORE_CERTIFICATES"),
     )
     cache = DigestCache(cache_path(os.environ))
-    reports = []
+    reports: list[dict[str, Any]] = []
     for target in targets:
         started = time.monotonic()
         before = (transport.requests, transport.sent)

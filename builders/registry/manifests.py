@@ -192,10 +192,13 @@ class Manifests:
         return diff_ids if isinstance(diff_ids, list) else []
 
 
-def checked_put(answer: Answer, blob: Blob, repository: Repository, *, logged_in: bool) -> None:
-    """Raise `UserError` where `answer` to a manifest is not that it is there."""
+def checked_put(
+    answer: Answer, blob: Blob, repository: Repository, tag: str | None, *, logged_in: bool
+) -> None:
+    """Raise `UserError` where `answer` to a manifest is not that it is there; `tag` is named."""
     if not answer.ok:
-        raise refused(answer, repository, "take the image's manifest", logged_in=logged_in)
+        what = f"the manifest for the tag {tag}" if tag else "the image's manifest"
+        raise refused(answer, repository, f"take {what}", logged_in=logged_in)
     check_digest(answer, blob.descriptor.digest, "the image")
 
 

@@ -316,7 +316,10 @@ class Push:
         answer = self._manifests.put(blob, reference)
         if trust and lacks_blobs(answer):
             raise _BlobsMissingError
-        checked_put(answer, blob, self._repository, logged_in=self._client.has_credentials)
+        # Some of several tags may be there by now.
+        tag = reference if len(self._tags) > 1 and reference in self._tags else None
+        logged_in = self._client.has_credentials
+        checked_put(answer, blob, self._repository, tag, logged_in=logged_in)
 
     def _report(self, closed: Image | Index | None, found: Found) -> Report:
         blobs = [

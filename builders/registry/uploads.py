@@ -102,7 +102,7 @@ class Uploads:
         if answer.ok:
             return True
         # Who may not look may push all the same, before there is anything.
-        if repository is not None or answer.status in (400, 401, 403, 404):
+        if repository is not None or answer.status in (400, 401, 403, 404, 405, 501):
             return False
         raise self._refused(answer, "tell about a layer")
 

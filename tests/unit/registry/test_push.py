@@ -339,6 +339,20 @@ def test_a_registry_that_has_lost_blobs_of_its_image_gets_them(registry, plan):
     registry.image("app", "1")
 
 
+def test_the_tag_that_is_refused_of_several_is_named(registry, plan):
+    registry.faults = [Fault("PUT", "manifests/2", 409, times=9)]
+    with pytest.raises(UserError, match="refused to take the manifest for the tag 2 "):
+        push(registry, opened(plan), tags=("1", "2"))
+    assert registry.tag("app", "1")
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_registry_that_can_not_be_asked_for_blobs_gets_them(status, registry, plan):
+    registry.faults = [Fault("HEAD", "", status, times=99)]
+    push(registry, opened(plan))
+    registry.image("app", "1")
+
+
 def test_a_registry_that_only_says_that_it_has_mounted_gets_the_layers(registry, plan):
     push(registry, opened(plan), "base")
     registry.faults = [Fault("POST", "mount=", 201, times=99)]
