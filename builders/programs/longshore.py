@@ -43,7 +43,12 @@ def main(arguments: list[str]) -> None:
         )
     module = _module(name)
     # What comes after --, too, and options between them.
-    module.run(parser_of(name).parse_intermixed_args(words))
+    try:
+        given = parser_of(name).parse_intermixed_args(words)
+    except SystemExit:
+        # Of --help. Whether somebody took what it printed is seen to elsewhere.
+        return
+    module.run(given)
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:
@@ -68,6 +73,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise `UserError`."""
         die(f"{self.prog}: {message}", hint=f"'{self.prog} --help' lists what it takes")
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; raises `OSError` where nobody takes it, which argparse passes over."""
+        print(self.format_help(), end="", file=file)
 
 
 def _module(name: str) -> Any:

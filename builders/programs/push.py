@@ -59,6 +59,8 @@ EXAMPLES: Final = (
 )
 
 _JOBS: Final = 8
+_JOBS_MAX: Final = 1000
+"""Connections that are kept: each takes room before it is used."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +207,8 @@ def _telling(before: Sequence[Mapping[str, Any]]) -> Iterator[None]:
 def _check(given: argparse.Namespace) -> None:
     if given.attach is not None:
         die("nothing can be attached to an image yet", hint="leave out --attach")
-    if given.jobs < 1:
-        die(f"--jobs can't be {given.jobs}", hint="give a number of 1 or more")
+    if not 1 <= given.jobs <= _JOBS_MAX:
+        die(f"--jobs can't be {given.jobs}", hint=f"give a number from 1 to {_JOBS_MAX}")
     if given.chunk_size is not None and given.chunk_size < 1:
         die(f"--chunk-size can't be {given.chunk_size}", hint="give a number of bytes")
     if given.digest_file is not None:

@@ -107,14 +107,14 @@ def _in_file(
     helpers = _by_key(config.get("credHelpers"))
     for key in keys:
         if helper := helpers.get(key):
-            return _ask_helper(str(helper), repository, path=path, variables=variables)
+            return _ask_helper(helper, repository, path=path, variables=variables)
     entries = _by_key(config.get("auths"))
     for key in keys:
         found = _from_entry(entries.get(key), path)
         if found is not None:
             return found
     if store := config.get("credsStore"):
-        return _ask_helper(str(store), repository, path=path, variables=variables)
+        return _ask_helper(store, repository, path=path, variables=variables)
     return None
 
 
@@ -143,8 +143,8 @@ def _normalised(key: str) -> str:
 def _from_entry(entry: Any, path: str) -> Credentials | None:
     if not isinstance(entry, dict):
         return None
-    identity, registry = entry.get("identitytoken"), entry.get("registrytoken")
-    user, password = str(entry.get("username") or ""), str(entry.get("password") or "")
+    identity, registry = _text(entry.get("identitytoken")), _text(entry.get("registrytoken"))
+    user, password = _text(entry.get("username")), _text(entry.get("password"))
     if packed := entry.get("auth"):
         try:
             text = base64.b64decode(str(packed), validate=True).decode()
@@ -154,18 +154,24 @@ def _from_entry(entry: Any, path: str) -> Credentials | None:
         user, _, password = text.rstrip("\0").partition(":")
     if not (identity or registry or user):
         return None
-    if registry and not is_token(str(registry)):
+    if not is_token(registry):
         die(f"{path}: an entry has a token with characters that tokens can't have", hint=_LOG_IN)
-    return Credentials(user, password, str(identity or ""), str(registry or ""))
+    return Credentials(user, password, identity, registry)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _ask_helper(
-    helper: str, repository: Repository, *, path: str, variables: Mapping[str, str]
+    helper: Any, repository: Repository, *, path: str, variables: Mapping[str, str]
 ) -> Credentials | None:
     """Return what docker-credential-`helper` says of the registry."""
+    if not isinstance(helper, str) or "/" in helper or "\0" in helper:
+        die(
+            f"{path} names a helper for credentials that can be none", hint=f"mend it, or {_LOG_IN}"
+        )
     program = f"docker-credential-{helper}"
-    if "/" in helper or "\0" in helper:
-        die(f"{path} names the helper {helper!r}, which can be none", hint=f"mend it, or {_LOG_IN}")
     server = _DOCKER_HUB_SERVER if repository.registry == DOCKER_HUB else repository.registry
     try:
         result = subprocess.run(
@@ -197,7 +203,7 @@ def _ask_helper(
         )
     try:
         answer = parse_json(said.encode())
-        user, secret = str(answer.get("Username") or ""), str(answer.get("Secret") or "")
+        user, secret = _text(answer.get("Username")), _text(answer.get("Secret"))
     except (ValueError, AttributeError):
         raise UserError(f"{program} answers no JSON object", hint=_LOG_IN) from None
     if user == _IDENTITY_USER:

@@ -33,6 +33,16 @@ def test_help_of_a_subcommand_shows_its_examples(name):
         assert f"\n  {command}\n      {does}\n" in shown.stdout
 
 
+def test_help_that_nobody_takes_is_a_failure_of_one_line():
+    command = [sys.executable, BUILDERS, "longshore", "push", "--help"]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "No space left on device; " in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", SUBCOMMANDS)
 def test_every_argument_of_a_subcommand_is_explained(name):
     actions = parser_of(name)._actions

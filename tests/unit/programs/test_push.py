@@ -137,6 +137,7 @@ def test_options_may_stand_between(push, registry):
         (["r.example/app", "--tag", "-x"], "--tag: expected one argument"),
         (["r.example/app", "--tag=.x"], "'.x' is no tag of an image"),
         (["r.example/app", "--jobs", "0"], "--jobs can't be 0"),
+        (["r.example/app", "--jobs", "9" * 20], "give a number from 1 to 1000"),
         (["r.example/app", "--jobs", "x"], "invalid int value: 'x'; 'longshore push --help'"),
         (["r.example/app", "--compress", "xz"], "invalid choice: 'xz'"),
         (["r.example/app", "--chunk-size", "0"], "--chunk-size can't be 0"),

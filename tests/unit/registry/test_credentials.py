@@ -161,9 +161,13 @@ def test_a_helper_that_knows_nothing_is_no_failure(home):
         ({".docker/config.json": {"credsStore": "none"}}, "there is no program docker-credential-"),
         (
             {".docker/config.json": {"credsStore": "a\0b"}},
-            "the helper 'a\\x00b', which can be none",
+            "a helper for credentials that can be none",
         ),
-        ({".docker/config.json": {"credsStore": "../x"}}, "the helper '../x', which can be none"),
+        ({".docker/config.json": {"credsStore": {"s3cret": 1}}}, "credentials that can be none"),
+        (
+            {".docker/config.json": {"credsStore": "../x"}},
+            "a helper for credentials that can be none",
+        ),
     ],
 )
 def test_what_is_wrong_there_is_told_without_what_stands_there(files, said, home):
@@ -193,3 +197,12 @@ def test_a_file_that_is_named_and_missing_is_told(home):
 def test_nothing_shows_a_secret():
     found = Credentials("user", "s3cret", "s3cret", "s3cret")
     assert "s3cret" not in repr(found)
+
+
+def test_what_is_no_text_says_nothing(home):
+    entry = {"username": ["u"], "password": {}, "identitytoken": 1, "registrytoken": True}
+    home.write(".docker/config.json", {"auths": {"registry.example": entry}})
+    assert home.find() is None
+    home.write(".docker/config.json", {"credsStore": "x"})
+    home.helper("x", 'echo \'{"Username": [1], "Secret": {}}\'')
+    assert home.find() is None
