@@ -25,8 +25,6 @@ Ask = Callable[[str, str, Mapping[str, str], bytes | None], Answer]
 _CLIENT: Final = "longshore"
 _LIFE: Final = 60
 """Seconds that a token is good for where the service doesn't say."""
-_LIFE_MAX: Final = 1 << 31
-"""Seconds above which nobody means what is said."""
 _MARGIN: Final = 30
 """Seconds that a token should still be good for when something large is begun."""
 
@@ -202,8 +200,7 @@ class Authorizer:
         if not isinstance(value, str) or not is_token(value):
             self._refused(answer, realm, credentials)
         life = document.get("expires_in")
-        known = isinstance(life, int | float) and 0 < life <= _LIFE_MAX
-        seconds = float(life if known else _LIFE)
+        seconds = float(life) if isinstance(life, int | float) and life > 0 else float(_LIFE)
         return _Token(value, self._clock() + seconds, seconds)
 
     def _refused(self, answer: Answer, realm: str, credentials: Credentials | None) -> None:
