@@ -314,7 +314,8 @@ class Push:
 
     def _put_one(self, blob: Blob, reference: str, *, trust: bool) -> None:
         answer = self._manifests.put(blob, reference)
-        if trust and lacks_blobs(answer):
+        believed = any(layer.status is not Status.SENT for layer in self._layers)
+        if trust and believed and lacks_blobs(answer):
             raise _BlobsMissingError
         # Some of several tags may be there by now.
         tag = reference if len(self._tags) > 1 and reference in self._tags else None
