@@ -239,7 +239,7 @@ def test_steps_that_are_nested_too_deeply_are_refused(tmp_path):
     for _ in range(2000):
         steps = ["map", steps]
     with pytest.raises(UserError, match="layeringPipeline: its steps are nested too deeply; put"):
-        run([steps])
+        run_pipeline([steps], TREE, what="layeringPipeline")
     file = tmp_path / "pipeline.json"
     file.write_text("[" * 100_000)
     with pytest.raises(UserError, match=r"steps in .*pipeline.json are nested too deeply; put"):
