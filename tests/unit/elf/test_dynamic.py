@@ -4,6 +4,7 @@ import io
 import subprocess
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from builders.elf.dynamic import MACHINES, Machine, read_elf
 
@@ -30,6 +31,14 @@ def test_what_is_no_program_and_no_library_is_none(program):
     assert read_elf(io.BytesIO(program[:16] + b"\1\0" + program[18:])) is None
     for end in range(0, len(program), 97):
         read_elf(io.BytesIO(program[:end]))
+
+
+def test_a_program_whose_names_are_no_strings_is_none(program):
+    elf = ELFFile(io.BytesIO(program))
+    header = elf["e_shoff"] + elf.get_section_index(".dynstr") * elf["e_shentsize"]
+    # The type of the section: data of the program, and no strings.
+    damaged = program[: header + 4] + b"\1\0\0\0" + program[header + 8 :]
+    assert read_elf(io.BytesIO(damaged)) is None
 
 
 def test_machines_are_called_as_architectures_and_run_their_32_bits():
