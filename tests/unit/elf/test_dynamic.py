@@ -33,11 +33,16 @@ def test_what_is_no_program_and_no_library_is_none(program):
         read_elf(io.BytesIO(program[:end]))
 
 
-def test_a_program_whose_names_are_no_strings_is_none(program):
+def test_a_program_whose_names_are_nowhere_is_none(program):
     elf = ELFFile(io.BytesIO(program))
-    header = elf["e_shoff"] + elf.get_section_index(".dynstr") * elf["e_shentsize"]
-    # The type of the section: data of the program, and no strings.
-    damaged = program[: header + 4] + b"\1\0\0\0" + program[header + 8 :]
+    (dynamic,) = (one for one in elf.iter_segments() if one["p_type"] == "PT_DYNAMIC")
+    tags = [tag.entry.d_tag for tag in dynamic.iter_tags()]
+    damaged = bytearray(program)
+    # Without sections, only this tag says where the names of libraries are.
+    tag = dynamic["p_offset"] + 16 * tags.index("DT_STRTAB")
+    damaged[tag : tag + 8] = (0x6FFFFEFF).to_bytes(8, "little")
+    damaged[40:48] = bytes(8)
+    damaged[60:62] = bytes(2)
     assert read_elf(io.BytesIO(damaged)) is None
 
 
