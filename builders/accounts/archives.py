@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Final
 
 from builders.accounts.known import (
     ARCHIVE,
@@ -39,6 +39,9 @@ from builders.formats.layout_directory import blob_file, is_layout
 from builders.formats.named_images import familiar
 from builders.image.layer_kinds import BaseLayer
 from builders.image.platform import Platform
+
+_OTHERS_MAX: Final = 3
+"""Other images of an archive that are named."""
 
 
 def known_archive(
@@ -108,8 +111,18 @@ def _known_image(
         roots=roots,
         measure=TAR,
         evidence=evidence,
-        unknown=tuple(unknown),
+        unknown=(*_about_others(image.others), *unknown),
     )
+
+
+def _about_others(others: Sequence[str]) -> Iterator[str]:
+    """Yield what to know of an archive that holds `others`, too."""
+    if others:
+        named = [name or "one without a name" for name in others[:_OTHERS_MAX]]
+        if len(others) > len(named):
+            named.append(f"{len(others) - len(named)} more")
+        count = f"this is the first of {len(others) + 1} images"
+        yield f"{count}; the archive has {', '.join(named)}, too"
 
 
 def _known_layer(source: str, layer: BaseLayer, content: LayerContents) -> KnownLayer:

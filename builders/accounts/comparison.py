@@ -77,6 +77,7 @@ class Comparison:
 
     `push` is what a registry lacks that has the old image, and an engine that knows layers by their
     digests; `pull_by_chain` what an engine lacks that knows a layer by all those below it, too.
+    Both are None where one side is a closure, whose layers nobody knows.
     """
 
     old: Account
@@ -85,8 +86,8 @@ class Comparison:
     causes: Causes
     packages: tuple[PackageChange, ...]
     layers: tuple[LayerChange, ...]
-    push: Transfer
-    pull_by_chain: Transfer
+    push: Transfer | None
+    pull_by_chain: Transfer | None
     config: tuple[FieldChange, ...]
 
 
@@ -94,7 +95,8 @@ def compare_accounts(old: Account, new: Account, *, same_content: SameContent) -
     """Return what changed; `same_content` is as in builders.accounts.causes."""
     pairing = pair(old, new)
     causes = find_causes(old, new, pairing, same_content=same_content)
-    missing = _missing_layers(old, new)
+    has_layers = all(account.layers or not account.paths for account in (old, new))
+    missing = _missing_layers(old, new) if has_layers else []
     return Comparison(
         old=old,
         new=new,
@@ -102,8 +104,8 @@ def compare_accounts(old: Account, new: Account, *, same_content: SameContent) -
         causes=causes,
         packages=tuple(_packages(old, new)),
         layers=tuple(_layer_change(layer, old, new, causes) for layer in missing),
-        push=_transfer(missing),
-        pull_by_chain=_transfer(_above_change(old, new)),
+        push=_transfer(missing) if has_layers else None,
+        pull_by_chain=_transfer(_above_change(old, new)) if has_layers else None,
         config=tuple(_fields(old, new)),
     )
 
@@ -135,13 +137,18 @@ def _versions(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def _keys(old: Account, new: Account) -> tuple[list[object], list[object]]:
-    """Return what layers are known by: digests, or, where one side lacks any, their paths."""
+    """Return what layers are known by: digests, or, where one side lacks any, their paths.
+
+    A layer that has neither is like no other.
+    """
     sides = (old.layers, new.layers)
     by_digest = all(layer.known.diff_id for layers in sides for layer in layers)
 
     def key(layer: LayerAccount) -> object:
         known = layer.known
-        return known.diff_id if by_digest else tuple(sorted(known.paths))
+        if known.paths and not by_digest:
+            return tuple(sorted(known.paths))
+        return known.diff_id or object()
 
     left, right = (list(map(key, layers)) for layers in sides)
     return left, right

@@ -76,7 +76,9 @@ def _side(account: Account) -> dict[str, Any]:
     }
 
 
-def _transfer(transfer: Transfer) -> dict[str, Any]:
+def _transfer(transfer: Transfer | None) -> dict[str, Any] | None:
+    if transfer is None:
+        return None
     return {
         "layers": transfer.layers,
         "size": transfer.size,

@@ -51,7 +51,9 @@ def _change(count: int) -> str:
     return f"{'-' if count < 0 else '+'}{size(abs(count))}"
 
 
-def _transfer(transfer: Transfer) -> str:
+def _transfer(transfer: Transfer | None) -> str:
+    if transfer is None:
+        return "not known: a closure has no layers yet"
     if not transfer.layers:
         return "nothing: the layers are the same"
     layers = f"{transfer.layers} layer{'' if transfer.layers == 1 else 's'}"

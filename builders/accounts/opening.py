@@ -2,9 +2,10 @@
 
 import os
 import shlex
+import stat
 from typing import Final
 
-from builders.accounts.known import KnownImage
+from builders.accounts.known import PLAN, KnownImage
 from builders.accounts.plans import known_graph, known_plan, read_json_file, with_compressed
 from builders.console.errors import die
 
@@ -27,6 +28,7 @@ def open_image(
     of what is known, or damaged.
     """
     what = path
+    is_plan = False
     if os.path.isdir(path):
         image = _whole_image(path, architecture=architecture, jobs=jobs)
     else:
@@ -37,8 +39,11 @@ def open_image(
             first = b"{"
         if first.lstrip()[:1] in (b"{", b"["):
             image = _known_document(path, what=what, graph=graph)
+            is_plan = image.source == PLAN
         else:
             image = _whole_image(path, architecture=architecture, jobs=jobs)
+    if graph and not is_plan:
+        die(f"{path} is no plan, and needs no graph from another place", hint="leave the graph out")
     return with_compressed(image, blobs) if blobs else image
 
 
@@ -51,12 +56,23 @@ def _whole_image(path: str, *, architecture: str | None, jobs: int) -> KnownImag
 
 def _first_bytes(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                # It is opened again, and a pipe gives nothing twice.
+                die(
+                    f"{path} is no regular file",
+                    hint="write it to a file and give the path of that",
+                )
             return file.read(512)
     except FileNotFoundError:
         die(f"{path} does not exist", hint="check the path, and build the image")
     except OSError as error:
         die(f"can't read {path}: {error.strerror}", hint="check the path, and make it readable")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe, too, without somebody at its other end."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _known_document(path: str, *, what: str, graph: str | None) -> KnownImage:

@@ -55,6 +55,7 @@ def known_plan(path: str, document: Any, *, what: str, graph_path: str | None) -
         found = read_closure_graph(document, what=f"the graph {graph_path}")
         graph, roots = found.graph, all_roots(found.graph, found.roots)
         held = _by_layer(found)
+        _check_graph(found, plan, what=f"the graph {graph_path}", path=path)
         if any(number is None for number in found.layers.values()):
             unknown.append(
                 "store paths without a layer are in several of the base image: their bytes are "
@@ -168,6 +169,22 @@ def _check_layer(layer: JsonValue) -> None:
         layer["stored"]["digest"].digest()
         layer["stored"]["size"].natural()
         layer["entry"].properties()
+
+
+def _check_graph(found: ClosureGraph, plan: Plan, *, what: str, path: str) -> None:
+    """Raise `UserError` where a graph can't be that of the plan that was read from `path`."""
+    hint = "give the graph of this very image"
+    for layer in plan.layers:
+        for missing in layer.store_paths:
+            if missing not in found.graph:
+                die(f"{what} is not that of {path}: it lacks {missing}", hint=hint)
+    most = max((number for number in found.layers.values() if number is not None), default=-1)
+    if most >= len(plan.layers):
+        die(
+            f"{what} is not that of {path}: it has paths in layer {most + 1}, and the image has "
+            f"{len(plan.layers)} layers",
+            hint=hint,
+        )
 
 
 def _graph_document(path: str, *, plan: str) -> Any:

@@ -8,12 +8,14 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
 from builders.accounts.known import EqualFiles, Evidence
 from builders.accounts.layer_scan import hash_of, mentioned
 from builders.compression.streams import CHUNK
+from builders.console.errors import UserError
 from builders.layers.walk import walk
 
 _SMALLEST: Final = 4096
@@ -25,15 +27,23 @@ def find_evidence(path: str, reference: str) -> Evidence | None:
     """Return the first place in the store path `path` that names `reference`."""
     wanted = hash_of(reference)
     for file, status in _files(path):
-        if stat.S_ISLNK(status.st_mode):
-            at = os.fsencode(os.readlink(file)).find(wanted)
-            if at >= 0:
-                return Evidence(file, at)
-        elif stat.S_ISREG(status.st_mode):
-            with open(file, "rb", buffering=0) as content:
-                for hash_, offset in mentioned(content):
-                    if hash_ == wanted:
-                        return Evidence(file, offset)
+        with suppress(OSError):
+            place = _place_in(file, status, wanted)
+            if place:
+                return place
+    return None
+
+
+def _place_in(file: str, status: os.stat_result, wanted: bytes) -> Evidence | None:
+    if stat.S_ISLNK(status.st_mode):
+        at = os.fsencode(os.readlink(file)).find(wanted)
+        if at >= 0:
+            return Evidence(file, at)
+    elif stat.S_ISREG(status.st_mode):
+        with open(file, "rb", buffering=0) as content:
+            for hash_, offset in mentioned(content):
+                if hash_ == wanted:
+                    return Evidence(file, offset)
     return None
 
 
@@ -60,7 +70,8 @@ def equal_files(paths: Iterable[str]) -> list[EqualFiles]:
             continue
         same: dict[str, list[tuple[str, str]]] = {}
         for path, file in files:
-            same.setdefault(_digest(file), []).append((path, file))
+            with suppress(OSError):
+                same.setdefault(_digest(file), []).append((path, file))
         for group in same.values():
             if len({path for path, _ in group}) > 1:
                 found.append(EqualFiles(size, tuple(sorted(file for _, file in group))))
@@ -70,12 +81,20 @@ def equal_files(paths: Iterable[str]) -> list[EqualFiles]:
 def content_without_hashes(path: str) -> str | None:
     """Return a digest of the store path `path` that no hash of a store path takes part in.
 
-    Two paths of the same one differ in nothing but what they refer to. None where it is not here.
+    Two paths of the same one differ in nothing but what they refer to. None where it is not here,
+    or can't be read.
     """
     if not os.path.lexists(path):
         return None
+    try:
+        return _digest_without_hashes(path)
+    except (OSError, UserError):
+        return None
+
+
+def _digest_without_hashes(path: str) -> str:
     digest = hashlib.sha256()
-    for file, status in sorted(_files(path)):
+    for file, status in sorted(walk(path)):
         kind = stat.S_IFMT(status.st_mode) | status.st_mode & stat.S_IXUSR
         digest.update(b"%o %s\0" % (kind, os.fsencode(file[len(path) :])))
         if stat.S_ISLNK(status.st_mode):
@@ -89,7 +108,8 @@ def content_without_hashes(path: str) -> str | None:
 
 def _files(path: str) -> Iterator[tuple[str, os.stat_result]]:
     if os.path.lexists(path):
-        yield from walk(path)
+        with suppress(OSError, UserError):
+            yield from walk(path)
 
 
 def _digest(file: str) -> str:

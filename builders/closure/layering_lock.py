@@ -6,6 +6,7 @@ names as `stable_names` of builders.closure.package_names makes them: without ve
 
 import json
 import os
+import stat
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,10 @@ from builders.console.errors import UserError, die, warn, writing
 _VERSION: Final = 1
 _FEW: Final = 10
 """A lock of which only one name in so many is in the closure is taken for that of another image."""
+_DIGITS_MAX: Final = 20
+_ELSEWHERE: Final = "name a file in a directory of yours"
+_BYTES_MAX: Final = 1 << 26
+"""Bytes that are read of a lock: many times those of the largest closure, and no whole device."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,16 @@ def lock_of(graph: Graph, layers: Sequence[Sequence[str]]) -> LayeringLock:
 def read_lock(path: str, *, what: str, hint: str) -> LayeringLock:
     """Return the lock in the file `path`; raises `UserError` with the subject `what` and `hint`."""
     try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
+        with open(path, "rb") as file:
+            data = file.read(_BYTES_MAX + 1)
+        if len(data) > _BYTES_MAX:
+            raise ValueError(f"it has more than {_BYTES_MAX} bytes")
+        document = json.loads(data.decode(), object_pairs_hook=_object, parse_int=_integer)
+    except RecursionError:
+        raise UserError(
+            f"{what}: {path} can't be read as JSON: nested too deeply", hint=hint
+        ) from None
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{what}: {path} can't be read as JSON: {reason}", hint=hint) from None
     return _checked(document, f"{what}: {path}", hint)
@@ -60,7 +72,11 @@ def write_lock(path: str, lock: LayeringLock) -> None:
     # What a link leads to is written, and the link stays.
     path = os.path.realpath(path)
     try:
-        mode = os.stat(path).st_mode & 0o777
+        found = os.stat(path).st_mode
+        # Root could put a file in the place of a device, and so take it from all programs.
+        if not stat.S_ISREG(found):
+            die(f"can't write {path}: it is no file", hint=_ELSEWHERE)
+        mode = found & 0o777
     except OSError:
         mode = 0o666 & ~_umask()
     try:
@@ -76,9 +92,7 @@ def write_lock(path: str, lock: LayeringLock) -> None:
                     os.unlink(other)
                 raise
     except OSError as error:
-        raise UserError(
-            f"can't write {path}: {error.strerror}", hint="name a file in a directory of yours"
-        ) from None
+        raise UserError(f"can't write {path}: {error.strerror}", hint=_ELSEWHERE) from None
 
 
 def warn_of_others(lock: LayeringLock, names: Mapping[str, str], *, what: str) -> None:
@@ -106,6 +120,9 @@ def _checked(document: Any, what: str, hint: str) -> LayeringLock:
     for number, layer in enumerate(layers, 1):
         if not _is_list_of(str, layer) or not all(layer):
             die(f"{what}: layer {number} should be a list of names", hint=hint)
+        for name in layer:
+            if not _is_text(name):
+                die(f"{what}: layer {number} has half a surrogate pair in {name}", hint=hint)
     counts = Counter(name for layer in layers for name in layer)
     for name, count in counts.items():
         if count > 1:
@@ -115,6 +132,26 @@ def _checked(document: Any, what: str, hint: str) -> LayeringLock:
 
 def _is_list_of(kind: type, value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+def _is_text(name: str) -> bool:
+    """Whether `name` can be written at all: JSON has escapes for halves of characters."""
+    return name.isascii() or not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object as Python does, but of keys that are there twice none is dropped."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {key} is there twice in one object")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS_MAX:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
 
 
 def _umask() -> int:

@@ -24,6 +24,7 @@ from builders.closure.graph import Graph, StorePath, induced
 from builders.closure.popularity import by_popularity
 from builders.console.errors import UserError, die, warn
 
+_FLATTER: Final = "put steps behind one another, not into one another"
 _PARTS: Final = ("main", "common", "rest")
 
 
@@ -46,10 +47,13 @@ def run_pipeline(
     Empty layers are left out. Raises `UserError`, with `what` for its subject and the number of the
     step, where the pipeline is not one, or where a step gets what it can't work on.
     """
-    run = _pipe(steps, what, known=_Closure(graph, exclude))
     kept = induced(graph, [path for path in graph if path not in exclude])
     ordered = dict(sorted(kept.items(), key=lambda item: item[1].nar_size))
-    return [tuple(layer) for layer in _layers(run(ordered)) if layer]
+    try:
+        run = _pipe(steps, what, known=_Closure(graph, exclude))
+        return [tuple(layer) for layer in _layers(run(ordered)) if layer]
+    except RecursionError:
+        raise UserError(f"{what}: its steps are nested too deeply", hint=_FLATTER) from None
 
 
 def read_pipeline(path: str, *, what: str) -> Any:
@@ -57,6 +61,10 @@ def read_pipeline(path: str, *, what: str) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
+    except RecursionError:
+        raise UserError(
+            f"{what}: the steps in {path} are nested too deeply", hint=_FLATTER
+        ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(

@@ -90,8 +90,10 @@ def read_elf(file: BinaryIO) -> ElfFile | None:
             runpath=tuple(_directories(tags.get("runpath", ()))),
             soname=next(iter(tags.get("soname", ())), None),
         )
-    # pyelftools lets what is damaged raise nearly anything.
-    except (ELFError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    # pyelftools lets what is damaged raise nearly anything, and asserts that it is not.
+    except (ELFError, OSError, ArithmeticError, AssertionError, AttributeError, LookupError):
+        return None
+    except (RecursionError, TypeError, ValueError):
         return None
 
 

@@ -9,7 +9,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from builders.console.errors import UserError, die
@@ -57,7 +57,8 @@ class BaseImage:
     may come again. `config` is the whole image configuration (OCI image
     specification, "Image Configuration"); its `config` and `history` are null or absent where the
     image has none, and `config_json` the bytes it came from, whose digest is the image's ID.
-    `repo_tags` are the names that the archive gives the image.
+    `repo_tags` are the names that the archive gives the image, and `others` what else it holds, an
+    image each: their names, "" for none.
     """
 
     path: str
@@ -66,6 +67,7 @@ class BaseImage:
     config: Mapping[str, Any]
     config_json: bytes
     repo_tags: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 def read_base_image(
@@ -100,12 +102,14 @@ def read_base_image(
         # A cut off `docker save` may have lost only its manifest.json.
         is_layout = INDEX in archive.members and OCI_LAYOUT in archive.members and archive.has_end
         if MANIFEST in archive.members and not (is_layout and is_for_several_platforms(archive)):
-            image = choose_docker(archive, docker_images(archive), choice)
-        elif is_layout:
+            images = docker_images(archive)
+            image = choose_docker(archive, images, choice)
+            others = [", ".join(one.repo_tags) for one in images if one is not image]
+            return replace(_read_image(archive, image), others=tuple(others))
+        if is_layout:
             image = choose_oci(archive, choice, architecture=architecture, variant=variant)
-        else:
-            raise _no_image(archive)
-        return _read_image(archive, image)
+            return _read_image(archive, image)
+        raise _no_image(archive)
 
 
 def read_images(

@@ -82,7 +82,7 @@ def run(given: argparse.Namespace) -> None:
         jobs=usable_cores(),
     )
     account = account_of(image)
-    paths = chosen_paths(account, given.path) if given.path else None
+    paths = chosen_paths(account, given.path) if given.path is not None else None
     evidence = _evidence(account, paths or ()) if given.files else None
     equal = _look_for_equal(account) if given.equal_files else None
     with writing("standard output"):

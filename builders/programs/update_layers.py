@@ -24,6 +24,7 @@ from builders.closure.layering_lock import (
 from builders.closure.locked_layers import lockable_layers, locked_layers
 from builders.closure.package_names import stable_names
 from builders.console.errors import warn, writing
+from builders.console.terminal import visible
 from builders.programs.list_layers import (
     add_arguments,
     check_arguments,
@@ -90,7 +91,7 @@ def _report(file: str, lock: LayeringLock, old: LayeringLock | None, left: int) 
             ("gone", old.names - lock.names),
         ):
             if names:
-                lines.append(f"{what}: {', '.join(sorted(names))}")
+                lines.append(f"{what}: {visible(', '.join(sorted(names)))}")
         if len(lines) == 1:
             lines.append("the packages are those that it had")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from builders.accounts.archives import known_archive
 from builders.accounts.known import Evidence
 from builders.console.errors import UserError
 from tests.unit.accounts.images import LEFT, RIGHT, archive, layer_tar, path, two_paths
-from tests.unit.archives import dump, oci_image, oci_members, sha256, tar
+from tests.unit.archives import config, dump, entry, oci_image, oci_members, sha256, tar
 
 
 def known(directory, data):
@@ -43,6 +43,23 @@ def test_an_image_without_a_store_is_shown_by_directories(tmp_path):
     assert found.graph is None
     assert found.layers[0].directories == {"/usr/lib": 2560, "/etc": 512}
     assert found.unknown == ("no layer has a store path: there is no closure to explain",)
+
+
+def test_of_several_images_it_is_said_which_one_is_meant(tmp_path):
+    layer = layer_tar({"file": b""})
+    document = dump(config([layer]))
+    names = [["app:1", "app:latest"], ["other:2"], [], ["c:3"], ["d:4"], ["e:5"]]
+    members = {
+        "layer.tar": layer,
+        "config.json": document,
+        "manifest.json": dump([entry("config.json", ["layer.tar"], tags) for tags in names]),
+    }
+    found = known(tmp_path, layer_tar(members))
+    assert (found.name, found.unknown[0]) == (
+        "app:1",
+        "this is the first of 6 images; "
+        "the archive has other:2, one without a name, c:3, 2 more, too",
+    )
 
 
 def layout(directory, layers, stored=None):

@@ -1,12 +1,20 @@
 """What changed from one image to another."""
 
+import json
 from dataclasses import replace
+
+import jsonschema
 
 from builders.accounts.account import account_of
 from builders.accounts.comparison import FieldChange, compare_accounts
+from builders.accounts.comparison_documents import comparison_document
 from builders.accounts.comparison_text import comparison_lines
+from builders.accounts.known import CUSTOMISATION, KnownLayer
 from builders.console.tables import display_width
 from tests.unit.accounts.images import graph, image, path
+from tests.unit.support import BUILDERS
+
+SCHEMA = json.loads((BUILDERS.parent / "docs/schemas/diff.json").read_text())
 
 OLD = {"app-1.0": ["ssl-3.0"], "ssl-3.0": ["libc-2"], "libc-2": [], "data-1": []}
 NEW = {"app-1.0": ["ssl-3.1"], "ssl-3.1": ["libc-2"], "libc-2": [], "data-1": []}
@@ -143,3 +151,22 @@ def test_no_change_is_said():
         "app:1 → app:1\nsize: 600 B → 600 B (+0 B)\n"
         "push: nothing: the layers are the same\npull: the same"
     )
+
+
+def test_a_closure_without_layers_is_not_said_to_be_the_same():
+    old, new = sides()
+    found = compared(old, replace(new, layers=()))
+    assert (found.push, found.pull_by_chain, found.layers) == (None, None, ())
+    assert "push: not known: a closure has no layers yet\npull: the same" in "\n".join(
+        comparison_lines(found, width=80)
+    )
+    document = comparison_document(found)
+    jsonschema.validate(document, SCHEMA)
+    assert document["push"] is document["pull"]["byDigest"] is document["pull"]["byChain"] is None
+
+
+def test_layers_of_which_nothing_is_known_are_not_the_same():
+    old, new = sides()
+    customisation = KnownLayer(CUSTOMISATION, diff_id=None, size=10)
+    old, new = (replace(side, layers=(*side.layers, customisation)) for side in (old, new))
+    assert [change.layer.number for change in compared(old, new).layers] == [2, 4, 5]

@@ -1,6 +1,7 @@
 """What somebody names as an image."""
 
 import json
+import os
 
 import pytest
 
@@ -80,6 +81,30 @@ def test_a_link_to_a_plan_will_do_and_another_place_of_the_graph(tmp_path):
     assert open_image(str(tmp_path / "result"), graph=graph).graph
     with pytest.raises(UserError, match=r"graph /nowhere/graph.json of the plan .*--graph"):
         open_image(plan)
+
+
+def test_the_graph_of_another_image_is_refused(tmp_path):
+    plan = plan_file(tmp_path, graph=None)
+    other = graph_file(tmp_path, {"other-1.0": []}, name="other.json")
+    with pytest.raises(UserError, match=r"graph .*other.json is not that of .*conf.json: it lacks"):
+        open_image(plan, graph=other)
+    high = graph_file(tmp_path, DIAMOND, layers={"base-3.0": 2}, name="high.json")
+    with pytest.raises(UserError, match=r"has paths in layer 3, and the image has 2 layers; give"):
+        open_image(plan, graph=high)
+
+
+def test_what_needs_no_graph_takes_none(tmp_path):
+    (tmp_path / "image").write_bytes(archive(two_paths()))
+    graph = graph_file(tmp_path, DIAMOND)
+    for image in (str(tmp_path / "image"), graph):
+        with pytest.raises(UserError, match=r"is no plan, and needs no graph"):
+            open_image(image, graph=graph)
+
+
+def test_a_pipe_is_refused_whatever_is_in_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"pipe is no regular file; write it to a file"):
+        open_image(str(tmp_path / "pipe"))
 
 
 def test_a_stream_script_leads_to_its_plan_and_is_not_run(tmp_path):

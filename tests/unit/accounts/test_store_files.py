@@ -1,5 +1,7 @@
 """Looking into store paths on this machine."""
 
+import os
+
 import pytest
 
 from builders.accounts.known import Evidence
@@ -40,6 +42,35 @@ def test_files_are_equal_across_paths_and_not_within_one(store):
     (found,) = equal_files([str(store / "one"), str(store / "two"), "/nowhere"])
     assert found.files == tuple(str(store / name) for name in ("one/a", "one/b", "two/c"))
     assert (found.size, found.more) == (5000, 10000)
+
+
+@pytest.fixture
+def unreadable(store, monkeypatch):
+    """Files `secret` and directories `closed` of both paths that even root can't read."""
+    for path_ in ("one", "two"):
+        (store / path_ / "secret").write_bytes(b"x" * 5000)
+        (store / path_ / "closed").mkdir()
+    opened, listed = open, os.scandir
+
+    def refuse(function):
+        def refused(name, *arguments, **more):
+            if os.path.basename(os.fsdecode(name)) in ("secret", "closed"):
+                raise PermissionError(13, "Permission denied", name)
+            return function(name, *arguments, **more)
+
+        return refused
+
+    monkeypatch.setattr("builtins.open", refuse(opened))
+    monkeypatch.setattr(os, "scandir", refuse(listed))
+    return store
+
+
+def test_what_cannot_be_read_is_passed_over(unreadable):
+    one, two = str(unreadable / "one"), str(unreadable / "two")
+    assert equal_files([one, two]) == []
+    assert find_evidence(one, OTHER) is None
+    # Half of it would be the same as half of another one.
+    assert content_without_hashes(one) is None
 
 
 def test_small_files_are_not_worth_it(store):

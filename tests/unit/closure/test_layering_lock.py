@@ -56,6 +56,20 @@ def test_where_no_file_can_be_is_one_line(tmp_path):
         write_lock(str(tmp_path / "nowhere/lock.json"), LOCK)
 
 
+def test_a_lock_takes_the_place_of_nothing_but_files(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, tmp_path):
+        with pytest.raises(UserError, match=r"can't write .*: it is no file; name a file"):
+            write_lock(str(place), LOCK)
+    assert pipe.is_fifo()
+
+
+def test_a_device_without_an_end_is_not_read_to_it():
+    with pytest.raises(UserError, match="has more than 67108864 bytes"):
+        read("/dev/zero")
+
+
 def umask():
     mask = os.umask(0)
     os.umask(mask)
@@ -80,6 +94,10 @@ def umask():
         ('{"version": 1, "layers": [[""]]}', "layer 1 should be a list of names"),
         ('{"version": 1, "layers": [["a", "b"], ["a"]]}', "has a twice; leave it in one layer"),
         ('{"version": 1, "layers": [["a", "a"]]}', "has a twice"),
+        ('{"version": 1, "layers": [["a"]], "layers": []}', "the key layers is there twice"),
+        ('{"version": 1, "layers": [["a\\ud800"]]}', "layer 1 has half a surrogate pair"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"version": 1' + "0" * 5000 + "}", "a number has 5001 digits"),
     ],
 )
 def test_what_is_no_lock_is_one_line(tmp_path, text, expected):

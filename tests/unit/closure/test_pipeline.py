@@ -232,3 +232,15 @@ def test_a_file_that_holds_no_pipeline_is_refused(tmp_path):
         read_pipeline(str(file), what="layeringPipeline")
     with pytest.raises(UserError, match=r"missing\.json can't be read as JSON: No such file"):
         read_pipeline(str(tmp_path / "missing.json"), what="layeringPipeline")
+
+
+def test_steps_that_are_nested_too_deeply_are_refused(tmp_path):
+    steps = ["reverse"]
+    for _ in range(2000):
+        steps = ["map", steps]
+    with pytest.raises(UserError, match="layeringPipeline: its steps are nested too deeply; put"):
+        run_pipeline([steps], TREE, what="layeringPipeline")
+    file = tmp_path / "pipeline.json"
+    file.write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"steps in .*pipeline.json are nested too deeply; put"):
+        read_pipeline(str(file), what="layeringPipeline")

@@ -4,6 +4,7 @@ import io
 import subprocess
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from builders.elf.dynamic import MACHINES, Machine, read_elf
 
@@ -30,6 +31,19 @@ def test_what_is_no_program_and_no_library_is_none(program):
     assert read_elf(io.BytesIO(program[:16] + b"\1\0" + program[18:])) is None
     for end in range(0, len(program), 97):
         read_elf(io.BytesIO(program[:end]))
+
+
+def test_a_program_whose_names_are_nowhere_is_none(program):
+    elf = ELFFile(io.BytesIO(program))
+    (dynamic,) = (one for one in elf.iter_segments() if one["p_type"] == "PT_DYNAMIC")
+    tags = [tag.entry.d_tag for tag in dynamic.iter_tags()]
+    damaged = bytearray(program)
+    # Without sections, only this tag says where the names of libraries are.
+    tag = dynamic["p_offset"] + 16 * tags.index("DT_STRTAB")
+    damaged[tag : tag + 8] = (0x6FFFFEFF).to_bytes(8, "little")
+    damaged[40:48] = bytes(8)
+    damaged[60:62] = bytes(2)
+    assert read_elf(io.BytesIO(damaged)) is None
 
 
 def test_machines_are_called_as_architectures_and_run_their_32_bits():

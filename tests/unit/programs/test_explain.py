@@ -85,3 +85,8 @@ def test_a_whole_image_and_a_package_are_explained_in_words(capsys, graph, monke
 def test_a_package_that_is_not_there_is_an_error(graph, capsys):
     with pytest.raises(UserError, match="is called 'perl'"):
         explained(capsys, graph, "perl")
+
+
+def test_an_empty_name_is_not_the_whole_image(capsys, graph):
+    with pytest.raises(UserError, match="no store path of the image is called ''"):
+        explained(capsys, graph, "")

@@ -94,3 +94,11 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(run, tmp_path, argumen
     (line,) = said.stderr.splitlines()
     assert line.startswith(expected)
     assert json.loads(file.read_text())["layers"] == [["a"], ["a"]]
+
+
+def test_names_in_an_old_lock_control_no_terminal(run, tmp_path):
+    (tmp_path / "image.layers.json").write_text(
+        '{"version": 1, "layers": [["app"], ["\\u001b[31mred"]]}'
+    )
+    said = run(["app-1", "lib-1"], "--store-layers=5")
+    assert said.stdout.splitlines()[1:] == ["new: lib", "gone: \\x1b[31mred"]
