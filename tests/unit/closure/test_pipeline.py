@@ -235,7 +235,7 @@ def test_a_file_that_holds_no_pipeline_is_refused(tmp_path):
 
 
 def test_steps_that_are_nested_too_deeply_are_refused(tmp_path):
-    steps = ["reverse"]
+    steps: list[object] = ["reverse"]
     for _ in range(2000):
         steps = ["map", steps]
     with pytest.raises(UserError, match="layeringPipeline: its steps are nested too deeply; put"):

@@ -4,6 +4,7 @@ import io
 import subprocess
 
 import pytest
+from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
 from builders.elf.dynamic import MACHINES, Machine, read_elf
@@ -35,7 +36,7 @@ def test_what_is_no_program_and_no_library_is_none(program):
 
 def test_a_program_whose_names_are_nowhere_is_none(program):
     elf = ELFFile(io.BytesIO(program))
-    (dynamic,) = (one for one in elf.iter_segments() if one["p_type"] == "PT_DYNAMIC")
+    (dynamic,) = (one for one in elf.iter_segments() if isinstance(one, DynamicSegment))
     tags = [tag.entry.d_tag for tag in dynamic.iter_tags()]
     damaged = bytearray(program)
     # Without sections, only this tag says where the names of libraries are.
