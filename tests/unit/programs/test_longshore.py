@@ -34,7 +34,7 @@ def test_help_of_a_subcommand_shows_its_examples(name):
 
 
 def test_help_that_nobody_takes_is_a_failure_of_one_line():
-    command = [sys.executable, BUILDERS, "longshore", "push", "--help"]
+    command = [sys.executable, str(BUILDERS), "longshore", "push", "--help"]
     with open("/dev/full", "w") as full:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert result.returncode == 1
