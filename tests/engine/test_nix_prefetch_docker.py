@@ -183,14 +183,14 @@ def test_of_several_platforms_the_digest_is_that_of_one(images, prefetch):
 def test_the_operating_system_chooses_too(images, prefetch, refusal):
     digests = images.digests
     other = images.registry.push_index(
-        "group/app", "systems", {"other/amd64": digests["linux/arm64"]}
+        "group/app", "systems", {"freebsd/amd64": digests["linux/arm64"]}
     )
     options = [images.name, "systems", "--no-tls-verify", "--quiet"]
-    found = json.loads(prefetch(*options, "--os", "other", "--json").stdout)
+    found = json.loads(prefetch(*options, "--os", "freebsd", "--json").stdout)
     assert found["imageDigest"] == digests["linux/arm64"]
     assert refusal(*options) == (
         f"error: the registry {images.registry.address} has no image for linux/amd64 under "
-        f"{images.name}:systems; set --os and --arch to one of those it has: other/amd64"
+        f"{images.name}:systems; set --os and --arch to one of those it has: freebsd/amd64"
     )
     assert f"under {images.name}@{other}; set --os" in refusal(images.name, other, *options[2:])
 

@@ -52,7 +52,7 @@ def images(tmp_path_factory):
     directory = tmp_path_factory.mktemp("images")
     with registry(directory / "registry") as server:
         archives, digests = {}, {"v2s2": {}, "oci": {}}
-        for platform in ("linux/amd64", "linux/arm64", "other/amd64"):
+        for platform in ("linux/amd64", "linux/arm64", "freebsd/amd64"):
             path = directory / f"{platform.replace('/', '-')}.tar"
             architecture = platform.partition("/")[2]
             archives[platform] = busybox_archive(
@@ -207,7 +207,7 @@ def test_examples_pull_from_the_registry_here(
 
 
 @pytest.mark.parametrize("kind", ["list", "index"])
-@pytest.mark.parametrize("platform", ["linux/amd64", "linux/arm64", "other/amd64"])
+@pytest.mark.parametrize("platform", ["linux/amd64", "linux/arm64", "freebsd/amd64"])
 def test_os_and_arch_choose_from_an_index(images, app, tmp_path, kind, platform):
     os_name, architecture = platform.split("/")
     app |= {"imageDigest": getattr(images, kind), "hash": ""}
@@ -302,7 +302,7 @@ def test_a_platform_that_the_index_lacks_is_named_with_what_it_has(images, app, 
         f"error: in docker image {app['imageName']}: "
         f"the registry {images.registry.address} has no image for linux/s390x under "
         f"{app['imageName']}@{digest}; set os and arch to one of those it has: "
-        "linux/amd64, linux/arm64, other/amd64"
+        "linux/amd64, linux/arm64, freebsd/amd64"
     )
 
 
