@@ -139,7 +139,7 @@ def _versions(paths: Sequence[str]) -> tuple[str, ...]:
 def _keys(old: Account, new: Account) -> tuple[list[object], list[object]]:
     """Return what layers are known by: digests, or, where one side lacks any, their paths.
 
-    A layer that has neither is like no other.
+    A layer that has neither is like no other, but for itself.
     """
     sides = (old.layers, new.layers)
     by_digest = all(layer.known.diff_id for layers in sides for layer in layers)
@@ -148,7 +148,7 @@ def _keys(old: Account, new: Account) -> tuple[list[object], list[object]]:
         known = layer.known
         if known.paths and not by_digest:
             return tuple(sorted(known.paths))
-        return known.diff_id or object()
+        return known.diff_id or id(known)
 
     left, right = (list(map(key, layers)) for layers in sides)
     return left, right
