@@ -118,10 +118,10 @@ in
       isNow = false;
     };
 
-  # outputs :: { name, images, … } ->
-  #   { blobs, manifest, digest, ociArchive, ociLayout, layoutAs, programs }
-  # With `indexAnnotations` of the index of all `images`, else of the only one. `layoutAs` makes a
-  # layout with more attributes of its derivation, or with another tag.
+  # outputs :: { name, images, … } -> { attributes, layoutAs }
+  # With `indexAnnotations` of the index of all `images`, else of the only one. `attributes` are
+  # what the result has of it: manifest, digest, archive, layout, blobs, and programs. `layoutAs`
+  # makes a layout with more attributes of its derivation, or with another tag.
   outputs =
     {
       # Of files.
@@ -183,14 +183,16 @@ in
             };
           }
         );
-    in
-    {
-      blobs = (described (lib.head images)).blobs;
-      manifest = manifest.out;
-      inherit (manifest) digest;
-      ociArchive = layoutAs "oci" { inherit tag; };
-      ociLayout = layoutAs "oci-layout" { inherit tag; };
-      inherit layoutAs;
+
+      # Of what is in an archive there are none.
+      blobsOf = lib.concatMap (
+        image:
+        let
+          found = described image;
+        in
+        lib.optional (found ? blobs) found.blobs
+      );
+
       programs = transfers.of {
         name = imageName;
         inherit tag;
@@ -201,5 +203,29 @@ in
         ) images;
         inherit indexAnnotations;
       };
+    in
+    {
+      inherit layoutAs;
+      attributes = {
+        manifest = manifest.out;
+        inherit (manifest) digest;
+        ociArchive = layoutAs "oci" { inherit tag; };
+        ociLayout = layoutAs "oci-layout" { inherit tag; };
+      }
+      // (
+        let
+          image = lib.head images;
+        in
+        if indexAnnotations != null then
+          { blobs = blobsOf images; }
+        else
+          lib.optionalAttrs (!image ? archive) { inherit (described image) blobs; }
+          // {
+            ociImage = image // {
+              inherit layoutAs;
+            };
+          }
+      )
+      // programs;
     };
 }

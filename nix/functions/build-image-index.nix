@@ -99,21 +99,13 @@ arguments.strict "buildImageIndex" (
         derivation:
         let
           imageTag = if checkedTag != null then checkedTag else names.tagOf derivation;
-          outputs = outputsOf imageTag;
         in
         {
           inherit imageTag images;
           imageName = fullName;
           imageIndex = true;
-          inherit (outputs)
-            digest
-            manifest
-            ociArchive
-            ociLayout
-            ;
-          blobs = lib.concatMap (image: lib.optional (image ? blobs) image.blobs) images;
         }
-        // outputs.programs;
+        // (outputsOf imageTag).attributes;
     };
   }
 )

@@ -251,22 +251,8 @@ arguments.strict "buildImage" (
           derivation:
           let
             imageTag = if checkedTag != null then checkedTag else names.tagOf derivation;
-            outputs = outputsOf imageTag;
           in
-          {
-            inherit imageTag;
-            inherit (outputs)
-              blobs
-              digest
-              manifest
-              ociArchive
-              ociLayout
-              ;
-            ociImage = asOci // {
-              inherit (outputs) layoutAs;
-            };
-          }
-          // outputs.programs;
+          { inherit imageTag; } // (outputsOf imageTag).attributes;
       };
     }
   )

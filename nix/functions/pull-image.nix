@@ -83,33 +83,19 @@ let
         );
         overriding.own =
           archive:
-          let
-            asOci = ociImage.archived {
-              name = imageName;
-              inherit archive;
-              inherit os;
-              architecture = arch;
-            };
-            outputs = ociImage.outputs {
-              name = baseNameOf finalImageName;
-              inherit where;
-              imageName = finalImageName;
-              tag = finalImageTag;
-              images = [ asOci ];
-            };
-          in
-          {
-            inherit (outputs)
-              digest
-              manifest
-              ociArchive
-              ociLayout
-              ;
-            ociImage = asOci // {
-              inherit (outputs) layoutAs;
-            };
-          }
-          // outputs.programs;
+          (ociImage.outputs {
+            name = baseNameOf finalImageName;
+            inherit where;
+            imageName = finalImageName;
+            tag = finalImageTag;
+            images = [
+              (ociImage.archived {
+                name = imageName;
+                inherit archive os;
+                architecture = arch;
+              })
+            ];
+          }).attributes;
         passthru = {
           inherit imageDigest;
           imageName = finalImageName;

@@ -261,7 +261,7 @@ arguments.strict "streamLayeredImage" (
       call = streamWith { inherit madeInContainers; };
       inherit given;
     };
-    passthru = passthru // outputs.programs // {
+    passthru = passthru // outputs.attributes // {
       inherit
         conf
         customisationLayer
@@ -274,16 +274,6 @@ arguments.strict "streamLayeredImage" (
         report
         unchecked
         ;
-      inherit (outputs)
-        blobs
-        digest
-        manifest
-        ociArchive
-        ociLayout
-        ;
-      ociImage = asOci // {
-        inherit (outputs) layoutAs;
-      };
       imageName = fullName;
       isExe = true;
     };
