@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.blobs.descriptors import COMPRESSOR
-from builders.compression.compress import COMPRESSOR_LEVELS, DEFAULT_LEVELS
+from builders.compression.compress import COMPRESSOR_LEVELS
 from builders.compression.members import MemberFormat, Members
 from builders.compression.streams import GZIP, NONE, ZSTD
 from builders.console.errors import die
 from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer, Layer
 from builders.tar.sinks import Sink
+
+DEFAULT_LEVELS: Final = {"gz": 2, "zstd": 3}
+"""libdeflate's 2 makes as many bytes as skopeo does where it is told nothing, in half of the time,
+and 3 to 4 % more than the 5 of whole archives; 3 is zstd's own."""
 
 _STREAMS: Final = {"none": NONE, "gz": GZIP, "zstd": ZSTD}
 

@@ -102,6 +102,7 @@ class Push:
         )
         self._stopped = threading.Event()
         client.sleep = self._stopped.wait
+        self._trust = True
         self._layers: list[PushedLayer] = []
         self._places: dict[str, str] = {}
 
@@ -121,6 +122,7 @@ class Push:
 
     def _attempt(self, *, trust: bool) -> Report:
         """Push once; `trust` says whether what an image is made of counts as being there."""
+        self._trust = trust
         images = self._source.images
         found = Found(self._repository)
         if trust:
@@ -227,12 +229,15 @@ class Push:
         workers.submit(file.size, partial(self._from_spool, layer, file, spool, new=new))
 
     def _from_spool(self, layer: PushedLayer, file: InFile, spool: Spool, *, new: bool) -> None:
-        # Only now that it is compressed it can be looked for.
-        if new and self._uploads.exists(file.digest):
-            layer.status = Status.PRESENT
-            self._shown.end(layer.key, Status.PRESENT.value, layer.name, file.size)
-        else:
-            self._upload(layer.key, layer.name, file, layer.session)
+        session = layer.session
+        if new and session is None:
+            # Only now that it is compressed it can be looked for.
+            session = self._uploads.begin_unless_there(file.digest, trust=self._trust)
+            if session is None:
+                layer.status = Status.PRESENT
+                self._shown.end(layer.key, Status.PRESENT.value, layer.name, file.size)
+        if layer.status is None:
+            self._upload(layer.key, layer.name, file, session)
             layer.status = Status.SENT
         spool.remove(file)
 

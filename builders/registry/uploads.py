@@ -87,6 +87,7 @@ class Uploads:
         self._ways = [Way.CHUNKS] if chunk_size else [Way.PUT, Way.PATCH, Way.CHUNKS]
         smaller = [size for size in CHUNK_SIZES if chunk_size is None or size < chunk_size]
         self._chunks = [chunk_size, *smaller] if chunk_size else smaller
+        self._mounts_own = True
 
     def check_access(self) -> None:
         """Raise `UserError` where nothing may be sent to the repository."""
@@ -106,6 +107,22 @@ class Uploads:
             return False
         raise self._refused(answer, "tell about a layer")
 
+    def begin_unless_there(self, digest: str, *, trust: bool = True) -> Session | None:
+        """Return the session of an upload that is begun, None if the repository has the blob.
+
+        One request does both: a repository mounts what is its own, and begins an upload of the
+        rest. A registry that does neither is asked first from then on, and so is one without
+        `trust`.
+        """
+        if trust and self._mounts_own:
+            answer = self.mount(digest, self._repository)
+            if answer is True:
+                return None
+            if answer:
+                return answer
+            self._mounts_own = False
+        return None if self.exists(digest) else self._begin()
+
     def mount(self, digest: str, source: Repository) -> Session | bool:
         """Let the repository have the blob that `source` has, on the same registry.
 
@@ -114,7 +131,8 @@ class Uploads:
         """
         query = urlencode({"mount": digest, "from": source.path})
         # Docker Hub wants a token for the source, too, even if anybody may read that.
-        scopes = (*self._scopes, pull_scope(source))
+        read = () if source == self._repository else (pull_scope(source),)
+        scopes = (*self._scopes, *read)
         try:
             answer = self._client.exchange("POST", f"{self._base}/uploads/?{query}", scopes)
         except (NoAnswerError, UserError):

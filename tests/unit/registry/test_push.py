@@ -97,7 +97,7 @@ def test_after_a_change_only_what_changed_is_sent_and_read(registry, plan, tmp_p
     registry.image("app", "1")
     assert statuses(report) == [Status.SENT, Status.PRESENT, Status.PRESENT, Status.SENT]
     # The tag, its configuration, the layer and the configuration, and the manifest.
-    assert len(registry.requests) == 1 + 1 + 3 + 2 + 1
+    assert len(registry.requests) == 1 + 1 + 2 + 2 + 1
     assert registry.received < 5000
 
 
@@ -346,8 +346,35 @@ def test_the_tag_that_is_refused_of_several_is_named(registry, plan):
     assert registry.tag("app", "1")
 
 
+def test_a_layer_that_was_sent_before_is_found_with_the_request_that_would_begin_its_upload(
+    registry, plan
+):
+    first = push(registry, opened(plan))
+    registry.manifests.clear()
+    registry.requests.clear()
+    report = push(registry, opened(plan))
+    assert statuses(report)[:-1] == [Status.PRESENT] * 3
+    assert report.digest == first.digest
+    assert uploaded(registry) == 1
+    assert len(registry.seen("POST", "mount=")) == 3
+    assert not registry.seen("HEAD")
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_where_nothing_is_mounted_each_layer_is_asked_for(status, registry_with, plan):
+    registry = registry_with(mount_status=status)
+    push(registry, opened(plan))
+    registry.image("app", "1")
+    registry.manifests.clear()
+    registry.requests.clear()
+    report = push(registry, opened(plan))
+    assert statuses(report)[:-1] == [Status.PRESENT] * 3
+    assert len(registry.seen("HEAD")) == 3
+
+
 @pytest.mark.parametrize("status", [405, 501])
-def test_a_registry_that_can_not_be_asked_for_blobs_gets_them(status, registry, plan):
+def test_a_registry_that_can_not_be_asked_for_blobs_gets_them(status, registry_with, plan):
+    registry = registry_with(mount_status=status)
     registry.faults = [Fault("HEAD", "", status, times=99)]
     push(registry, opened(plan))
     registry.image("app", "1")
@@ -363,7 +390,7 @@ def test_a_registry_that_only_says_that_it_has_mounted_gets_the_layers(registry,
 def test_a_registry_that_says_that_it_has_what_it_lacks_is_told_of_it(registry, plan):
     push(registry, opened(plan))
     registry.blobs["app"].clear()
-    registry.faults = [Fault("HEAD", "", 200, times=99)]
+    registry.faults = [Fault("HEAD", "", 200, times=99), Fault("POST", "mount=", 201, times=99)]
     with pytest.raises(UserError, match=r"refused to take the image's manifest .*BLOB_UNKNOWN"):
         push(registry, opened(plan), tags=("2",))
     assert not registry.tag("app", "2")
