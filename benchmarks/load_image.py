@@ -1,6 +1,7 @@
 """Loading images into a Docker daemon of its own, beside `docker load` of their streams."""
 
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from bench import Bench, row
 from pairs import Comparison, spread
+from report import Row
 
 # Behind the installed builders, which are what is measured.
 sys.path.append(str(pathlib.Path(__file__).parents[1]))
@@ -23,6 +26,35 @@ class Loadable:
 
     program: str
     stream: str
+
+
+def measure_loads(bench: Bench) -> list[Row]:
+    """Load images into a daemon of their own, and return the lines of the table."""
+
+    def loadable(image: str) -> Loadable:
+        program = bench.built / f"{image}-load/bin/copy-to-docker-daemon"
+        return Loadable(str(program), shlex.join(bench.stream(image)))
+
+    image = "tenth" if bench.small else "large"
+    what = f"load {0.3 if bench.small else 3.5} GB"
+    old, new = loadable(f"{image}-before"), loadable(f"{image}-after")
+    with daemon() as docker:
+        first = compare_first(docker, loadable("tenth-after"), pairs=bench.pairs)
+        changed = compare_changed(docker, old, new, pairs=bench.pairs)
+        there = compare_there(docker, new, pairs=bench.pairs)
+    against = "the stream, docker load"
+    return [
+        row("load 0.3 GB into an empty Docker", against, first, at_least=0.9),
+        row(f"{what} after a change", against, changed, at_least=5),
+        Row(
+            what=f"{what} that is there",
+            against=against,
+            unit="s",
+            ours=there.ours,
+            other=there.other,
+            at_most=0.4,
+        ),
+    ]
 
 
 @contextmanager

@@ -12,75 +12,22 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from bench import HERE, MIB, Bench, machine, row
 from export_image import compare_export, write_layers
-from pairs import Comparison, Run, compare, first_byte, run, spread
-from push import Image, Pushes, registry, times
+from pairs import compare, first_byte, run, spread
+from push import push
 from report import Measured, Row, sharing_cells, write_table
 
-HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results.json"
 TABLE = HERE / "RESULTS.md"
-MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What the benchmarks have to work with: what was built, and how often to measure.
-
-    `small` takes an image of a tenth where others would take long.
-    """
-
-    built: pathlib.Path
-    pairs: int
-    small: bool = False
-
-    def stream(self, image: str) -> list[str]:
-        """Return the command that streams `image`."""
-        return [str(self.built / image)]
-
-    def plan(self, image: str) -> str:
-        """Return the path of the plan of `image`."""
-        return str(self.built / f"{image}.json")
-
-    def paths(self, image: str) -> list[str]:
-        """Return the store paths of `image`, in the order of its layers."""
-        plan = json.loads(pathlib.Path(self.plan(image)).read_text())
-        return [path for layer in plan["layers"] for path in layer.get("paths", ())]
-
-    def python(self, script: str, *arguments: str) -> list[str]:
-        """Return the command that runs a script of this directory."""
-        return [str(self.built / "python"), "-B", str(HERE / script), *arguments]
-
-    @contextmanager
-    def tar(self, image: str) -> Iterator[list[str]]:
-        """Give the command with which GNU tar writes the store paths of `image` to a pipe."""
-        with tempfile.NamedTemporaryFile("w") as names:
-            names.write("\n".join(self.paths(image)))
-            names.flush()
-            yield ["tar", "-P", "-cf", "-", "-T", names.name]
-
-
-def row(what: str, against: str, measured: Comparison, *, at_least: float) -> Row:
-    """Return the line of a comparison whose ratio should be `at_least` so much."""
-    return Row(
-        what=what,
-        against=against,
-        unit="s",
-        ours=measured.ours,
-        other=measured.other,
-        ratio=measured.ratio,
-        at_least=at_least,
-    )
 
 
 def stream_tar(bench: Bench) -> list[Row]:
@@ -286,100 +233,9 @@ def memory(bench: Bench) -> list[Row]:
 def load(bench: Bench) -> list[Row]:
     """Load images into Docker, beside `docker load` of their streams."""
     # Not above: it needs what the tests of engines need.
-    from load_image import Loadable, compare_changed, compare_first, compare_there, daemon
+    from load_image import measure_loads
 
-    def loadable(image: str) -> Loadable:
-        program = bench.built / f"{image}-load/bin/copy-to-docker-daemon"
-        return Loadable(str(program), shlex.join(bench.stream(image)))
-
-    image = "tenth" if bench.small else "large"
-    what = f"load {0.3 if bench.small else 3.5} GB"
-    old, new = loadable(f"{image}-before"), loadable(f"{image}-after")
-    with daemon() as docker:
-        first = compare_first(docker, loadable("tenth-after"), pairs=bench.pairs)
-        changed = compare_changed(docker, old, new, pairs=bench.pairs)
-        there = compare_there(docker, new, pairs=bench.pairs)
-    against = "the stream, docker load"
-    return [
-        row("load 0.3 GB into an empty Docker", against, first, at_least=0.9),
-        row(f"{what} after a change", against, changed, at_least=5),
-        Row(
-            what=f"{what} that is there",
-            against=against,
-            unit="s",
-            ours=there.ours,
-            other=there.other,
-            at_most=0.4,
-        ),
-    ]
-
-
-def push(bench: Bench) -> list[Row]:
-    """Push to a registry on loopback, beside skopeo with the same stream."""
-    image = "tenth" if bench.small else "large"
-    gigabytes = 0.3 if bench.small else 3.5
-    before, after = (
-        Image(bench.plan(f"{image}-{when}"), str(bench.built / f"{image}-{when}"))
-        for when in ("before", "after")
-    )
-    with tempfile.TemporaryDirectory() as name, registry(pathlib.Path(name)) as address:
-        pushes = Pushes(
-            str(bench.built / "longshore/bin/longshore"), address, pathlib.Path(name), before, after
-        )
-        pushes.cold()
-        cold = [pushes.cold() for _ in range(bench.pairs)]
-        alone = [
-            run(bench.python("compress_layers.py", before.plan, "gz")) for _ in range(bench.pairs)
-        ]
-        fresh = [pushes.changed(cached=False) for _ in range(bench.pairs)]
-        change = pushes.reports[-1]
-        cached = [pushes.changed(cached=True) for _ in range(bench.pairs)]
-        unchanged = [pushes.unchanged() for _ in range(bench.pairs)]
-        again = pushes.reports[-1]
-    sent = sum(blob["size"] for blob in change["blobs"] if blob["status"] == "sent")
-    what = f"push {gigabytes} GB"
-    rows = [
-        row(
-            f"{what} to an empty registry",
-            "the stream through skopeo",
-            side_by_side(cold),
-            at_least=2,
-        ),
-        row(
-            f"{what} to an empty registry",
-            "compressing it, and no more",
-            side_by_side([(mine, its) for (mine, _), its in zip(cold, alone, strict=True)]),
-            at_least=0.9,
-        ),
-        row(f"{what} after a change", "skopeo on a fresh machine", side_by_side(fresh), at_least=5),
-        row(f"{what} after a change", "skopeo with its cache", side_by_side(cached), at_least=1),
-    ]
-    for label, unit, values, most in (
-        ("peak memory of pushing", "MiB", [mine.peak / MIB for mine, _ in cold], 200),
-        ("pushing unchanged", "s", [one.seconds for one in unchanged], 0.5),
-        ("CPU time of pushing a change of", "s", [mine.cpu for mine, _ in fresh], 1.0),
-        ("requests after a change of", "requests", [float(change["requests"])], 16),
-        ("requests for an unchanged image of", "requests", [float(again["requests"])], 3),
-        (
-            "bytes sent after a change of",
-            "kB",
-            [change["bytesSent"] / 1000],
-            round(sent / 1000 + 64, 1),
-        ),
-    ):
-        figure = spread(values)
-        rows.append(Row(f"{label} {gigabytes} GB", "the same", unit, figure, figure, at_most=most))
-    return rows
-
-
-def side_by_side(runs: Sequence[tuple[Run, Run]]) -> Comparison:
-    """Return what pairs of runs, ours first, have taken."""
-    return Comparison(
-        ours=times([mine for mine, _ in runs]),
-        other=times([its for _, its in runs]),
-        ratio=spread([its.seconds / mine.seconds for mine, its in runs]),
-        peak=max(mine.peak for mine, _ in runs),
-    )
+    return measure_loads(bench)
 
 
 GRAPHS = (5_000, 10_000, 20_000, 50_000)
@@ -461,15 +317,6 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row] | Measured]] = {
     "push": push,
     "sharing": sharing,
 }
-
-
-def machine(pairs: int) -> str:
-    """Say in a few words what is measured on."""
-    return (
-        f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}, "
-        f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}, "
-        f"{pairs} pairs"
-    )
 
 
 def main() -> None:
