@@ -15,7 +15,7 @@ from builders.console.errors import die
 from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer, Layer
 from builders.tar.sinks import Sink
 
-DEFAULT_LEVELS: Final = {"gz": 2, "zstd": 3}
+DEFAULT_LAYER_LEVELS: Final = {"gz": 2, "zstd": 3}
 """libdeflate's 2 makes as many bytes as skopeo does where it is told nothing, in half of the time,
 and 3 to 4 % more than the 5 of whole archives; 3 is zstd's own."""
 
@@ -44,7 +44,7 @@ class LayerCompression:
         """The format of the compressed pieces, None where nothing is compressed."""
         if self.compressor == "none":
             return None
-        return MemberFormat(self.compressor, self.level or DEFAULT_LEVELS[self.compressor])
+        return MemberFormat(self.compressor, self.level or DEFAULT_LAYER_LEVELS[self.compressor])
 
     @property
     def stream(self) -> str:
