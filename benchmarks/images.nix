@@ -22,7 +22,8 @@ let
     dockerTools.streamLayeredImage {
       name = "pushed";
       tag = "latest";
-      layering = "size";
+      # As an image is best laid out that is updated often.
+      layering = "co-change";
       contents = [ (pkgs.writeTextDir "share/text" text) ];
       config.Cmd = [ "${closure}" ];
     };
