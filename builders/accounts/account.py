@@ -83,6 +83,16 @@ class Account:
         return sum(layer.size for layer in self.layers)
 
     @property
+    def has_sizes(self) -> bool:
+        """Whether `size` is known: of an image of a registry that was not read, it is not."""
+        return self.is_measured or all(layer.known.size is not None for layer in self.layers)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the bytes of store paths, and so the other bytes of layers, are known."""
+        return self.image.measure is not None
+
+    @property
     def other(self) -> int:
         """The bytes of all layers that belong to no store path."""
         return sum(layer.other for layer in self.layers)
@@ -130,6 +140,11 @@ class Account:
                     seen.add(reference)
                     pending.append(reference)
         return sum(self.paths[other].own for other in seen)
+
+
+def known_layer_size(account: Account, layer: LayerAccount) -> int | None:
+    """Return the bytes of the uncompressed `layer` of `account`, None where nobody knows them."""
+    return layer.size if account.is_measured or layer.known.size is not None else None
 
 
 def store_name(path: str) -> str:

@@ -4,13 +4,13 @@ An archive has no graph. But all that Nix knows of references it has found in th
 paths, and these are in the layers.
 """
 
-import io
-import json
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from builders.accounts.known import (
     ARCHIVE,
@@ -19,39 +19,36 @@ from builders.accounts.known import (
     LAYOUT,
     STORE,
     TAR,
-    Evidence,
     KnownImage,
     KnownLayer,
-    all_roots,
 )
-from builders.accounts.layer_scan import (
-    LayerContents,
-    hash_of,
-    mentioned,
-    merged_mentions,
-    scan_layer,
-)
-from builders.closure.graph import Graph, StorePath, referrers_first
+from builders.accounts.layer_graphs import container_config, find_graph, platform_of
+from builders.accounts.layer_scan import LayerContents, equal_in_layers, scan_layer
 from builders.compression.streams import FileRange, Reader, decompressed, open_file
 from builders.console.errors import die
 from builders.formats.image_reader import BaseImage, read_base_image, read_layout
 from builders.formats.layout_directory import blob_file, is_layout
 from builders.formats.named_images import familiar
 from builders.image.layer_kinds import BaseLayer
-from builders.image.platform import Platform
 
 _OTHERS_MAX: Final = 3
 """Other images of an archive that are named."""
 
 
 def known_archive(
-    path: str, *, what: str, architecture: str | None = None, jobs: int = 1
+    path: str,
+    *,
+    what: str,
+    architecture: str | None = None,
+    jobs: int = 1,
+    with_files: bool = False,
 ) -> KnownImage:
     """Return the first image of the archive, or of the layout, at `path`.
 
     Every layer is hashed and looked into, `jobs` at once. Raises `UserError` as
     builders.formats.image_reader does; `what` names the archive in it. Of several images it is the
-    one for `architecture`, where the archive doesn't say which is the first.
+    one for `architecture`, where the archive doesn't say which is the first. Equal files are looked
+    for only if `with_files`.
     """
     with ExitStack() as stack:
         if os.path.isdir(path):
@@ -77,8 +74,13 @@ def known_archive(
         for layer in image.layers:
             if layer.diff_id not in contents:
                 with _open_layer(layer, what=what) as reader:
-                    contents[layer.diff_id] = scan_layer(reader, what=f"{what}: {layer.name}")
-    return _known_image(source, image, contents)
+                    contents[layer.diff_id] = scan_layer(
+                        reader, what=f"{what}: {layer.name}", with_files=with_files
+                    )
+    known = _known_image(source, image, contents)
+    if not with_files:
+        return known
+    return replace(known, equal_files=equal_in_layers(contents.values()))
 
 
 @contextmanager
@@ -98,20 +100,20 @@ def _known_image(
 ) -> KnownImage:
     layers = tuple(_known_layer(source, layer, contents[layer.diff_id]) for layer in image.layers)
     numbered = {number: contents[layer.diff_id] for number, layer in enumerate(image.layers)}
-    config = _config(image.config)
-    paths = list(dict.fromkeys(path for layer in layers for path in layer.paths))
-    graph, roots, evidence, unknown = _graph(paths, numbered, config)
+    config = container_config(image.config)
+    found = find_graph(layers, numbered, config)
     return KnownImage(
         source=source,
         name=familiar(image.repo_tags[0]) if image.repo_tags else "",
-        platform=_platform(image.config),
+        platform=platform_of(image.config),
         config=config,
         layers=layers,
-        graph=graph,
-        roots=roots,
+        graph=found.graph,
+        roots=found.roots,
         measure=TAR,
-        evidence=evidence,
-        unknown=(*_about_others(image.others), *unknown),
+        evidence=found.evidence,
+        config_digest=f"sha256:{hashlib.sha256(image.config_json).hexdigest()}",
+        unknown=(*_about_others(image.others), *found.unknown),
     )
 
 
@@ -137,61 +139,8 @@ def _known_layer(source: str, layer: BaseLayer, content: LayerContents) -> Known
         size=layer.size,
         blob=layer.stored.digest if is_blob else None,
         blob_size=layer.stored.size if is_blob else None,
+        media_type=layer.stored.media_type if is_blob else None,
         paths=content.paths,
         directories=content.directories,
         comment=comment if not content.paths else "",
     )
-
-
-def _graph(
-    paths: Sequence[str], layers: Mapping[int, LayerContents], config: Mapping[str, Any]
-) -> tuple[Graph | None, tuple[str, ...], dict[tuple[str, str], Evidence], list[str]]:
-    """Return the graph of `paths`, its roots, where the references stand, and what is unknown."""
-    if not paths:
-        return None, (), {}, ["no layer has a store path: there is no closure to explain"]
-    by_hash = {hash_of(path): path for path in paths}
-    mentions = merged_mentions(layers)
-    evidence = {}
-    graph: dict[str, StorePath] = {}
-    for path in paths:
-        found = {
-            by_hash[hash_]: place
-            for hash_, place in mentions.get(path, {}).items()
-            if hash_ in by_hash
-        }
-        evidence.update({(path, to): place for to, place in found.items()})
-        graph[path] = StorePath(
-            path=path,
-            references=tuple(sorted(to for to in found if to != path)),
-            refers_to_itself=path in found,
-        )
-    unknown = [
-        "the graph was found by looking into the layers: a reference that is compressed is not seen"
-    ]
-    try:
-        referrers_first(graph)
-    except ValueError:
-        return None, (), {}, ["paths of the image refer to each other in a circle"]
-    named = [hash_ for hash_, _ in _mentioned_in(json.dumps(config))]
-    roots = [by_hash[hash_] for hash_ in (*mentions.get("", {}), *named) if hash_ in by_hash]
-    return graph, all_roots(graph, sorted(roots)), evidence, unknown
-
-
-def _mentioned_in(text: str) -> list[tuple[bytes, int]]:
-    return list(mentioned(io.BytesIO(text.encode())))
-
-
-def _config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the container configuration; engines read its key in any case."""
-    for key, value in config.items():
-        if key.lower() == "config" and isinstance(value, dict):
-            return value
-    return {}
-
-
-def _platform(config: Mapping[str, Any]) -> str | None:
-    os_name, architecture = config.get("os"), config.get("architecture")
-    variant = config.get("variant")
-    if not isinstance(os_name, str) or not isinstance(architecture, str):
-        return None
-    return str(Platform(os_name, architecture, variant if isinstance(variant, str) else None))

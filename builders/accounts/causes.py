@@ -75,7 +75,7 @@ SameContent = Callable[[str, str], bool | None]
 def find_causes(
     old: Account, new: Account, pairing: Pairing, *, same_content: SameContent
 ) -> Causes:
-    """Return the causes; without both graphs every change is one."""
+    """Return the causes; without any graph every change is one."""
     graph, before = new.image.graph, old.image.graph
     reasons: list[tuple[str, str | None, str | None]] = []
     perhaps = []
@@ -98,12 +98,14 @@ def _reason(left: str, right: str, old: Account, new: Account, pairing: Pairing)
     if store_name(left) != store_name(right):
         return VERSION_CHANGED
     before, after = old.image.graph, new.image.graph
-    if before is None or after is None:
-        return REBUILT
-    if reference_names(left, before) != reference_names(right, after):
+    if before and after and reference_names(left, before) != reference_names(right, after):
         return REFERENCES_CHANGED
-    if any(reference not in pairing.same for reference in after[right].references):
+    # One side's references tell as much of what follows.
+    references = after[right].references if after else before[left].references if before else ()
+    if any(reference not in pairing.same for reference in references):
         return None
+    if not before or not after:
+        return REBUILT
     hashes = {before[left].nar_hash, after[right].nar_hash}
     return SAME_CONTENT if len(hashes) == 1 and hashes != {""} else REBUILT
 

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from builders.accounts.account import Account, LayerAccount, store_name
 from builders.accounts.causes import Causes, SameContent, find_causes
+from builders.accounts.known import KnownLayer
 from builders.accounts.pairing import Pairing, pair
+from builders.accounts.shared_layers import is_there
 from builders.closure.package_names import parse_name
 
 _HASH: Final = re.compile(r"[0-9a-df-np-sv-z]{32}(?=-)")
@@ -18,15 +20,15 @@ _HASH: Final = re.compile(r"[0-9a-df-np-sv-z]{32}(?=-)")
 class PackageChange:
     """A package with its versions on either side; none where it is not there.
 
-    `old_bytes` and `new_bytes` are the own bytes of its paths, and `paths` those of the new image
-    that the old one lacks.
+    `old_bytes` and `new_bytes` are the own bytes of its paths, None where nobody knows them, and
+    `paths` those of the new image that the old one lacks.
     """
 
     package: str
     old: tuple[str, ...]
     new: tuple[str, ...]
-    old_bytes: int
-    new_bytes: int
+    old_bytes: int | None
+    new_bytes: int | None
     paths: tuple[str, ...]
 
     @property
@@ -41,21 +43,28 @@ class LayerChange:
 
     `changed` are its store paths that the old image lacks, the largest first, and `moved` those
     that are in another layer there. `way` leads from one of `changed` to a cause: the shortest.
+    `is_recompressed` says that the old image has the layer, but compressed in another way.
     """
 
     layer: LayerAccount
     changed: tuple[str, ...]
     moved: tuple[str, ...]
     way: tuple[str, ...]
+    is_recompressed: bool = False
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Layers that have to be sent, their bytes as tars, and compressed where that is known."""
+    """Layers that have to be sent, their bytes as tars, and compressed, where these are known.
+
+    `documents` are the bytes of manifest and image configuration, which are sent with them, None
+    where they are not known.
+    """
 
     layers: int
-    size: int
+    size: int | None
     compressed: int | None
+    documents: int | None
 
 
 @dataclass(frozen=True)
@@ -104,8 +113,8 @@ def compare_accounts(old: Account, new: Account, *, same_content: SameContent) -
         causes=causes,
         packages=tuple(_packages(old, new)),
         layers=tuple(_layer_change(layer, old, new, causes) for layer in missing),
-        push=_transfer(missing) if has_layers else None,
-        pull_by_chain=_transfer(_above_change(old, new)) if has_layers else None,
+        push=_transfer(missing, old, new) if has_layers else None,
+        pull_by_chain=_transfer(_above_change(old, new), old, new) if has_layers else None,
         config=tuple(_fields(old, new)),
     )
 
@@ -119,10 +128,16 @@ def _packages(old: Account, new: Account) -> Iterator[PackageChange]:
                 package=package,
                 old=_versions(left),
                 new=_versions(right),
-                old_bytes=sum(old.paths[path].own for path in left),
-                new_bytes=sum(new.paths[path].own for path in right),
+                old_bytes=_own(old, left),
+                new_bytes=_own(new, right),
                 paths=tuple(path for path in right if path not in old.paths),
             )
+
+
+def _own(account: Account, paths: Sequence[str]) -> int | None:
+    if paths and not account.is_measured:
+        return None
+    return sum(account.paths[path].own for path in paths)
 
 
 def _by_package(account: Account) -> dict[str, list[str]]:
@@ -156,30 +171,38 @@ def _keys(old: Account, new: Account) -> tuple[list[object], list[object]]:
 
 def _missing_layers(old: Account, new: Account) -> list[LayerAccount]:
     before, after = _keys(old, new)
-    seen = set(before)
+    there: dict[object, list[KnownLayer]] = {}
+    for layer, key in zip(old.layers, before, strict=True):
+        there.setdefault(key, []).append(layer.known)
     missing = []
     for layer, key in zip(new.layers, after, strict=True):
-        if key not in seen:
-            seen.add(key)
+        same = there.setdefault(key, [])
+        if not is_there(layer.known, same):
+            same.append(layer.known)
             missing.append(layer)
     return missing
 
 
 def _above_change(old: Account, new: Account) -> Sequence[LayerAccount]:
     same = 0
-    for left, right in zip(*_keys(old, new), strict=False):
-        if left != right:
+    pairs = zip(*_keys(old, new), old.layers, new.layers, strict=False)
+    for left, right, below, layer in pairs:
+        if left != right or not is_there(layer.known, [below.known]):
             break
         same += 1
     return new.layers[same:]
 
 
-def _transfer(layers: Sequence[LayerAccount]) -> Transfer:
+def _transfer(layers: Sequence[LayerAccount], old: Account, new: Account) -> Transfer:
     sizes = [layer.known.blob_size for layer in layers]
+    sized = new.is_measured or all(layer.known.size is not None for layer in layers)
+    digests = {account.image.config_digest for account in (old, new)}
+    is_same = not layers and len(digests) == 1 and None not in digests
     return Transfer(
         layers=len(layers),
-        size=sum(layer.size for layer in layers),
+        size=sum(layer.size for layer in layers) if sized else None,
         compressed=None if None in sizes else sum(size or 0 for size in sizes),
+        documents=0 if is_same else new.image.documents,
     )
 
 
@@ -192,6 +215,8 @@ def _layer_change(layer: LayerAccount, old: Account, new: Account, causes: Cause
         changed=changed,
         moved=tuple(path for path in paths if path in old.paths),
         way=min(ways, key=lambda way: (len(way), way), default=()),
+        is_recompressed=layer.known.diff_id is not None
+        and layer.known.diff_id in {other.known.diff_id for other in old.layers},
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from builders.accounts.account import Account
+from builders.accounts.account import Account, known_layer_size
 from builders.accounts.comparison import Comparison, Transfer
 
 _VERSION: Final = 1
@@ -44,12 +44,13 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
             {
                 "number": change.layer.number,
                 "diffId": change.layer.known.diff_id,
-                "size": change.layer.size,
+                "size": known_layer_size(comparison.new, change.layer),
                 "blob": change.layer.known.blob,
                 "blobSize": change.layer.known.blob_size,
                 "changed": list(change.changed),
                 "moved": list(change.moved),
                 "way": list(change.way),
+                "recompressed": change.is_recompressed,
             }
             for change in comparison.layers
         ],
@@ -69,7 +70,7 @@ def _side(account: Account) -> dict[str, Any]:
         "name": account.image.name or None,
         "platform": account.image.platform,
         "measure": account.image.measure,
-        "size": account.size,
+        "size": account.size if account.has_sizes else None,
         "compressed": account.compressed,
         "layers": len(account.layers),
         "paths": len(account.paths),
@@ -83,4 +84,5 @@ def _transfer(transfer: Transfer | None) -> dict[str, Any] | None:
         "layers": transfer.layers,
         "size": transfer.size,
         "compressed": transfer.compressed,
+        "documents": transfer.documents,
     }

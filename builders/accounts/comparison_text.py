@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from builders.accounts.account import store_name
+from builders.accounts.account import Account, known_layer_size, store_name
 from builders.accounts.causes import REASONS, Cause
 from builders.accounts.comparison import (
     Comparison,
@@ -22,6 +22,7 @@ _MOST: Final = 30
 """Rows of each table, where not all are asked for."""
 
 _NOTHING: Final = "∅"
+_UNKNOWN: Final = "?"
 
 
 def comparison_lines(comparison: Comparison, *, width: int, every: bool = False) -> Iterator[str]:
@@ -31,9 +32,7 @@ def comparison_lines(comparison: Comparison, *, width: int, every: bool = False)
     unnamed = "image without a name"
     names = f"{old.image.name or unnamed} → {new.image.name or unnamed}"
     yield from wrapped(names, width)
-    yield from wrapped(
-        f"size: {size(old.size)} → {size(new.size)} ({_change(new.size - old.size)})", width
-    )
+    yield from wrapped(f"size: {_sizes(old, new)}", width)
     yield from wrapped(f"push: {_transfer(comparison.push)}", width)
     yield from wrapped(f"pull: {_pull(comparison)}", width)
     yield from _causes(comparison, width=width, most=most)
@@ -47,6 +46,13 @@ def comparison_lines(comparison: Comparison, *, width: int, every: bool = False)
         yield from wrapped(f"Note: {sentence}.", width)
 
 
+def _sizes(old: Account, new: Account) -> str:
+    before, after = (size(one.size) if one.has_sizes else _UNKNOWN for one in (old, new))
+    if not (old.has_sizes and new.has_sizes):
+        return f"{before} → {after}"
+    return f"{before} → {after} ({_change(new.size - old.size)})"
+
+
 def _change(count: int) -> str:
     return f"{'-' if count < 0 else '+'}{size(abs(count))}"
 
@@ -54,12 +60,19 @@ def _change(count: int) -> str:
 def _transfer(transfer: Transfer | None) -> str:
     if transfer is None:
         return "not known: a closure has no layers yet"
+    if not transfer.layers and not transfer.documents:
+        what = "layers are" if transfer.documents is None else "image is"
+        return f"nothing: the {what} the same"
+    documents = ""
+    if transfer.documents is not None:
+        documents = f"{size(transfer.documents)} of manifest and configuration"
     if not transfer.layers:
-        return "nothing: the layers are the same"
+        return f"no layer, only {documents}"
     layers = f"{transfer.layers} layer{'' if transfer.layers == 1 else 's'}"
-    if transfer.compressed is None:
-        return f"{layers}, {size(transfer.size)} before compression"
-    return f"{layers}, {size(transfer.compressed)} ({size(transfer.size)} before compression)"
+    before = "" if transfer.size is None else f"{size(transfer.size)} before compression"
+    if transfer.compressed is not None:
+        before = size(transfer.compressed) + (before and f" ({before})")
+    return f"{layers}, {before or 'of unknown size'}" + (documents and f", and {documents}")
 
 
 def _pull(comparison: Comparison) -> str:
@@ -125,7 +138,9 @@ def _packages(comparison: Comparison, *, width: int, most: int | None) -> Iterat
 
 def _package_row(one: PackageChange) -> tuple[str, str]:
     versions = _arrow(*(tuple(v or "-" for v in side) for side in (one.old, one.new)))
-    return _change(one.new_bytes - one.old_bytes), f"{one.package}: {versions}"
+    known = one.new_bytes is not None and one.old_bytes is not None
+    bytes_ = _change((one.new_bytes or 0) - (one.old_bytes or 0)) if known else _UNKNOWN
+    return bytes_, f"{one.package}: {versions}"
 
 
 _LAYERS: Final = (Column("layer"), Column("size"), Column("blob", 1), Column("changed through"))
@@ -138,8 +153,8 @@ def _layers(comparison: Comparison, *, width: int, most: int | None) -> Iterator
     rows = [
         (
             str(change.layer.number),
-            size(change.layer.size),
-            size(change.layer.known.blob_size) if change.layer.known.blob_size is not None else "?",
+            _shown_size(known_layer_size(comparison.new, change.layer)),
+            _shown_size(change.layer.known.blob_size),
             through(change),
         )
         for change in comparison.layers[:most]
@@ -148,8 +163,14 @@ def _layers(comparison: Comparison, *, width: int, most: int | None) -> Iterator
     yield from _more(len(comparison.layers), most, width)
 
 
+def _shown_size(count: int | None) -> str:
+    return _UNKNOWN if count is None else size(count)
+
+
 def through(change: LayerChange) -> str:
     """Return why a layer changed, in words."""
+    if change.is_recompressed:
+        return "compressed in another way"
     if change.way:
         more = len(change.changed) - 1
         rest = f" (and {more} more)" if more else ""

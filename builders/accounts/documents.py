@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from builders.accounts.account import Account, LayerAccount, PathAccount
+from builders.accounts.account import Account, LayerAccount, PathAccount, known_layer_size
 from builders.accounts.known import Evidence
 
 _VERSION: Final = 1
@@ -26,11 +26,11 @@ def account_document(
         "name": image.name or None,
         "platform": image.platform,
         "measure": image.measure,
-        "size": account.size,
-        "own": account.size - account.other,
-        "other": account.other,
+        "size": account.size if account.has_sizes else None,
+        "own": account.size - account.other if account.is_measured else None,
+        "other": account.other if account.is_measured else None,
         "compressed": account.compressed,
-        "layers": [_layer(layer) for layer in account.layers],
+        "layers": [_layer(account, layer) for layer in account.layers],
         "roots": sorted(image.roots) if image.graph is not None else None,
         "paths": [
             _path(account, account.paths[path], evidence=evidence, with_way=paths is not None)
@@ -44,17 +44,17 @@ def account_document(
     return document
 
 
-def _layer(layer: LayerAccount) -> dict[str, Any]:
+def _layer(account: Account, layer: LayerAccount) -> dict[str, Any]:
     known = layer.known
     return {
         "number": layer.number,
         "kind": known.kind,
         "diffId": known.diff_id,
-        "size": layer.size,
+        "size": known_layer_size(account, layer),
         "blob": known.blob,
         "blobSize": known.blob_size,
-        "own": layer.own,
-        "other": layer.other,
+        "own": layer.own if account.is_measured else None,
+        "other": layer.other if account.is_measured else None,
         "chance": layer.chance,
         "paths": list(known.paths),
         "directories": dict(sorted(known.directories.items())),
@@ -72,7 +72,7 @@ def _path(
         "path": path.path,
         "package": path.package,
         "version": path.version,
-        "own": path.own,
+        "own": path.own if account.is_measured else None,
         "closure": path.closure if not with_way else account.closure(path.path),
         "vanishing": path.vanishing,
         "update": path.update,

@@ -21,6 +21,7 @@ PLAN: Final = "plan"
 GRAPH: Final = "graph"
 ARCHIVE: Final = "archive"
 LAYOUT: Final = "layout"
+REGISTRY: Final = "registry"
 
 BASE: Final = "base image"
 STORE: Final = "store paths"
@@ -40,9 +41,10 @@ class KnownLayer:
     """A layer: what it is (one of the words above), and what is known of its bytes.
 
     `size` is that of the uncompressed tar, `blob` and `blob_size` the digest and the bytes that it
-    has in a registry; either is None where it is not known. `paths` are its store paths, with the
-    bytes that each has in it, by the image's measure. `directories` are the bytes of what else is
-    in it, by its first two directories, where the layer could be looked into.
+    has in a registry, `media_type` what it is there; each is None where it is not known. `paths`
+    are its store paths, with the bytes that each has in it, by the image's measure. `directories`
+    are the bytes of what else is in it, by its first two directories, where the layer could be
+    looked into.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class KnownLayer:
     size: int | None
     blob: str | None = None
     blob_size: int | None = None
+    media_type: str | None = None
     paths: Mapping[str, int] = field(default_factory=dict)
     directories: Mapping[str, int] = field(default_factory=dict)
     comment: str = ""
@@ -82,9 +85,12 @@ class KnownImage:
 
     `source` is what it was read from (a word above), `name` its name and tag. `graph` holds its
     store paths with their references, or is None where nobody knows these; `roots` are the paths
-    that the image needs by itself, those of `all_roots`. `measure` is one of `MEASURES`. `evidence`
-    tells of pairs of paths where the first one names the second. `unknown` are sentences about what
-    can't be known.
+    that the image needs by itself, those of `all_roots`. `measure` is one of `MEASURES`, and None
+    where nobody has measured the paths: the bytes of each are 0 then. `evidence` tells of pairs of
+    paths where the first one names the second. `equal_files` are those of the layers, None where
+    nobody looked. `config_digest` is that of the image configuration, and `documents` the bytes of
+    this and of the manifest; either is None where it is not known. `unknown` are sentences about
+    what can't be known.
     """
 
     source: str
@@ -94,8 +100,11 @@ class KnownImage:
     layers: tuple[KnownLayer, ...]
     graph: Graph | None
     roots: tuple[str, ...]
-    measure: str
+    measure: str | None
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict)
+    equal_files: tuple[EqualFiles, ...] | None = None
+    config_digest: str | None = None
+    documents: int | None = None
     unknown: tuple[str, ...] = ()
 
     @property

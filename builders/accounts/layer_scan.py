@@ -5,13 +5,14 @@ of a file or the target of a link have the path. What is compressed inside of a 
 Nix, too.
 """
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from builders.accounts.known import Evidence
+from builders.accounts.known import EqualFiles, Evidence
 from builders.compression.streams import CHUNK, Reader, Section
 from builders.tar.member import Member
 from builders.tar.reader import Scan
@@ -26,6 +27,12 @@ _HASH_LENGTH: Final = 32
 _SPAN: Final = len(_MENTION) + _HASH_LENGTH
 _HASH_DIGITS: Final = frozenset(b"0123456789abcdfghijklmnpqrsvwxyz")
 
+SMALLEST_EQUAL: Final = 4096
+"""Bytes of a file that is worth to be named where it is there twice."""
+
+StoreFile = tuple[str, str]
+"""A store path, and the path of a file in it."""
+
 
 def hash_of(path: str) -> bytes:
     """Return the hash in the name of a store path, by which references are found."""
@@ -38,18 +45,38 @@ class LayerContents:
 
     `paths` are those of store paths, `directories` of what else is there, by the first two
     directories. `mentions` tells of each store path, "" for all that is in none, where it names a
-    hash for the first time.
+    hash for the first time. `files` are those of store paths that are worth to be compared, with
+    their paths, by size and content.
     """
 
     paths: dict[str, int] = field(default_factory=dict)
     directories: dict[str, int] = field(default_factory=dict)
     mentions: dict[str, dict[bytes, Evidence]] = field(default_factory=dict)
+    files: dict[tuple[int, bytes], list[StoreFile]] = field(default_factory=dict)
 
 
-def scan_layer(source: Reader, *, what: str) -> LayerContents:
+class _Hashed:
+    """Another reader, all of whose bytes are hashed."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        data = self._source.read(size)
+        self._hash.update(data)
+        return data
+
+    @property
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+def scan_layer(source: Reader, *, what: str, with_files: bool = False) -> LayerContents:
     """Return what is in the uncompressed layer that `source` reads; `what` names it in errors.
 
-    Raises `UserError` where it is damaged.
+    Its files are hashed only if `with_files`, since that takes a while. Raises `UserError` where
+    it is damaged.
     """
     found = LayerContents()
     tape = Tape(source, what=what)
@@ -66,8 +93,14 @@ def scan_layer(source: Reader, *, what: str) -> LayerContents:
         if member.linkname:
             _note(os.fsencode(member.linkname), 0, f"/{member.name}", mentions)
         if member.is_file and member.size >= _SPAN:
-            for hash_, offset in mentioned(Section(tape, member.size)):
+            content: Reader = Section(tape, member.size)
+            wanted = with_files and path is not None and member.size >= SMALLEST_EQUAL
+            hashed = _Hashed(content)
+            for hash_, offset in mentioned(hashed if wanted else content):
                 mentions.setdefault(hash_, Evidence(f"/{member.name}", offset))
+            if wanted:
+                same = found.files.setdefault((member.size, hashed.digest), [])
+                same.append((path or "", f"/{member.name}"))
     return found
 
 
@@ -121,3 +154,25 @@ def merged_mentions(
             for hash_, evidence in mentions.items():
                 known.setdefault(hash_, evidence)
     return found
+
+
+def equal_in_layers(layers: Iterable[LayerContents]) -> tuple[EqualFiles, ...]:
+    """Return which files of several store paths are equal, those of the most bytes first.
+
+    A file that several layers have, one over the other, is one.
+    """
+    found: dict[tuple[int, bytes], dict[StoreFile, None]] = {}
+    for layer in layers:
+        for key, files in layer.files.items():
+            found.setdefault(key, {}).update(dict.fromkeys(files))
+    return sorted_equal((size, files) for (size, _), files in found.items())
+
+
+def sorted_equal(groups: Iterable[tuple[int, Collection[StoreFile]]]) -> tuple[EqualFiles, ...]:
+    """Return those of `groups`, each of one content and size, that are of several store paths."""
+    found = [
+        EqualFiles(size, tuple(sorted(file for _, file in files)))
+        for size, files in groups
+        if len({path for path, _ in files}) > 1
+    ]
+    return tuple(sorted(found, key=lambda equal: (-equal.more, equal.files)))

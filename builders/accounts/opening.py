@@ -3,6 +3,7 @@
 import os
 import shlex
 import stat
+from functools import partial
 from typing import Final
 
 from builders.accounts.known import PLAN, KnownImage
@@ -20,17 +21,20 @@ def open_image(
     blobs: str | None = None,
     architecture: str | None = None,
     jobs: int = 1,
+    with_files: bool = False,
 ) -> KnownImage:
     """Return what is known of the image at `path`, which may be a link to it.
 
     `graph` is the path of its graph, for a plan whose own is elsewhere; `blobs` that of the JSON
-    that describes its compressed layers. Nothing of it is run. Raises `UserError` where it is none
+    that describes its compressed layers. Equal files in an archive or a layout are looked for only
+    if `with_files`. Nothing of it is run. Raises `UserError` where it is none
     of what is known, or damaged.
     """
     what = path
     is_plan = False
+    whole = partial(_whole_image, architecture=architecture, jobs=jobs, with_files=with_files)
     if os.path.isdir(path):
-        image = _whole_image(path, architecture=architecture, jobs=jobs)
+        image = whole(path)
     else:
         first = _first_bytes(path)
         if first.startswith(b"#!"):
@@ -41,17 +45,19 @@ def open_image(
             image = _known_document(path, what=what, graph=graph)
             is_plan = image.source == PLAN
         else:
-            image = _whole_image(path, architecture=architecture, jobs=jobs)
+            image = whole(path)
     if graph and not is_plan:
         die(f"{path} is no plan, and needs no graph from another place", hint="leave the graph out")
     return with_compressed(image, blobs) if blobs else image
 
 
-def _whole_image(path: str, *, architecture: str | None, jobs: int) -> KnownImage:
+def _whole_image(path: str, *, architecture: str | None, jobs: int, with_files: bool) -> KnownImage:
     # Not at the top: plans need none of what reads archives, which is most of the start.
     from builders.accounts.archives import known_archive
 
-    return known_archive(path, what=path, architecture=architecture, jobs=jobs)
+    return known_archive(
+        path, what=path, architecture=architecture, jobs=jobs, with_files=with_files
+    )
 
 
 def _first_bytes(path: str) -> bytes:

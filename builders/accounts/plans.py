@@ -1,5 +1,6 @@
 """Reading what Longshore plans: an image plan with the graph beside it, or a graph by itself."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from builders.closure.graph import Graph
 from builders.console.errors import UserError, die
 from builders.formats.closure_graphs import ClosureGraph, read_closure_graph
 from builders.formats.json_values import JsonValue, parse_json
+from builders.image.configuration import image_config
 from builders.image.layer_kinds import BaseLayer, Layer, StoreLayer, TarLayer, TarWithClosure
 from builders.image.plan import VERSION, Plan, plan_from_json
 
@@ -77,6 +79,7 @@ def known_plan(path: str, document: Any, *, what: str, graph_path: str | None) -
         graph=graph,
         roots=roots,
         measure=NAR,
+        config_digest=_config_digest(plan),
         unknown=tuple(unknown),
     )
 
@@ -122,7 +125,12 @@ def with_compressed(image: KnownImage, path: str) -> KnownImage:
             hint="give the ones of this very image",
         )
     layers = tuple(
-        replace(layer, blob=descriptor.digest, blob_size=descriptor.size)
+        replace(
+            layer,
+            blob=descriptor.digest,
+            blob_size=descriptor.size,
+            media_type=descriptor.media_type,
+        )
         for layer, descriptor in zip(image.layers, found, strict=True)
     )
     return replace(image, layers=layers)
@@ -209,6 +217,12 @@ def _by_layer(found: ClosureGraph) -> dict[int, dict[str, int]]:
     return held
 
 
+def _config_digest(plan: Plan) -> str | None:
+    if plan.has_now or any(layer.diff_id is None for layer in plan.layers):
+        return None
+    return f"sha256:{hashlib.sha256(image_config(plan)).hexdigest()}"
+
+
 def _known_layer(layer: Layer, graph: Graph | None, held: Mapping[str, int]) -> KnownLayer:
     """Return a layer of a plan; `held` are paths that the graph knows to be in it."""
     is_base = isinstance(layer, BaseLayer)
@@ -221,6 +235,7 @@ def _known_layer(layer: Layer, graph: Graph | None, held: Mapping[str, int]) -> 
         # Uncompressed in an archive, it may be compressed on its way to a registry.
         blob=blob.digest if blob and blob.digest != layer.diff_id else None,
         blob_size=blob.size if blob and blob.digest != layer.diff_id else None,
+        media_type=blob.media_type if blob and blob.digest != layer.diff_id else None,
         paths={path: sizes[path].nar_size if path in sizes else 0 for path in layer.store_paths}
         or held,
         comment=str(layer.history("").get("comment", "")) if is_base else "",

@@ -13,13 +13,17 @@ from itertools import pairwise
 from typing import Final
 
 from builders.accounts.known import EqualFiles, Evidence
-from builders.accounts.layer_scan import hash_of, mentioned
+from builders.accounts.layer_scan import (
+    SMALLEST_EQUAL,
+    StoreFile,
+    hash_of,
+    mentioned,
+    sorted_equal,
+)
 from builders.compression.streams import CHUNK
 from builders.console.errors import UserError
 from builders.layers.walk import walk
 
-_SMALLEST: Final = 4096
-"""Bytes of a file that is worth to be named where it is there twice."""
 _HASHES: Final = re.compile(rb"[0-9a-df-np-sv-z]{32}(?=-)")
 
 
@@ -57,25 +61,23 @@ def evidence_on_way(way: tuple[str, ...]) -> dict[tuple[str, str], Evidence]:
     return found
 
 
-def equal_files(paths: Iterable[str]) -> list[EqualFiles]:
+def equal_files(paths: Iterable[str]) -> tuple[EqualFiles, ...]:
     """Return which files of several of `paths` are equal, those of the most bytes first."""
-    by_size: dict[int, list[tuple[str, str]]] = {}
+    by_size: dict[int, list[StoreFile]] = {}
     for path in paths:
         for file, status in _files(path):
-            if stat.S_ISREG(status.st_mode) and status.st_size >= _SMALLEST:
+            if stat.S_ISREG(status.st_mode) and status.st_size >= SMALLEST_EQUAL:
                 by_size.setdefault(status.st_size, []).append((path, file))
-    found = []
+    groups = []
     for size, files in by_size.items():
         if len({path for path, _ in files}) < 2:
             continue
-        same: dict[str, list[tuple[str, str]]] = {}
+        same: dict[str, list[StoreFile]] = {}
         for path, file in files:
             with suppress(OSError):
                 same.setdefault(_digest(file), []).append((path, file))
-        for group in same.values():
-            if len({path for path, _ in group}) > 1:
-                found.append(EqualFiles(size, tuple(sorted(file for _, file in group))))
-    return sorted(found, key=lambda equal: (-equal.more, equal.files))
+        groups += [(size, group) for group in same.values()]
+    return sorted_equal(groups)
 
 
 def content_without_hashes(path: str) -> str | None:

@@ -3,7 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from builders.accounts.account import Account, LayerAccount, PathAccount, store_name
+from builders.accounts.account import (
+    Account,
+    LayerAccount,
+    PathAccount,
+    known_layer_size,
+    store_name,
+)
 from builders.accounts.known import MEASURES, NAR, Evidence
 from builders.console.progress import size
 from builders.console.tables import Column, cut, table, wrapped
@@ -58,12 +64,14 @@ def image_lines(account: Account, *, width: int, every: bool = False) -> Iterato
         yield ""
         rows = [(size(count), directory) for directory, count in directories[:MOST]]
         yield from table((Column("bytes"), Column("outside of the store")), rows, width=width)
-    if account.paths:
+    if account.paths and image.measure is not None:
         yield ""
         other = f"; the layers have {size(account.other)} more" if account.other > 0 else ""
         yield from wrapped(
             f"Sizes of store paths are those {MEASURES[image.measure]}{other}.", width, hanging=0
         )
+    if image.unknown and image.measure is None:
+        yield ""
     for sentence in image.unknown:
         yield from wrapped(f"Note: {sentence}.", width, hanging=0)
 
@@ -81,7 +89,8 @@ def _heading(account: Account) -> str:
     parts = [image.platform] if image.platform else []
     if account.layers:
         parts.append(_count(len(account.layers), "layer"))
-    parts.append(size(account.size))
+    if account.has_sizes:
+        parts.append(size(account.size))
     if account.compressed is not None:
         parts.append(f"{size(account.compressed)} compressed")
     if account.paths:
@@ -100,7 +109,7 @@ def _known_size(value: int | None) -> str:
 def _layer_row(layer: LayerAccount, account: Account) -> tuple[str, ...]:
     return (
         str(layer.number),
-        size(layer.size),
+        _known_size(known_layer_size(account, layer)),
         _known_size(layer.known.blob_size),
         str(len(layer.known.paths)) if layer.known.paths else "",
         _UNKNOWN if layer.chance is None else f"{layer.chance:.0%}",
@@ -125,7 +134,7 @@ def layer_contents(layer: LayerAccount) -> str:
 
 def _path_row(path: PathAccount, account: Account) -> tuple[str, ...]:
     return (
-        size(path.own),
+        _known_size(path.own if account.is_measured else None),
         _known_size(account.closure(path.path)),
         _known_size(path.vanishing),
         _known_size(path.update),
@@ -168,8 +177,10 @@ def _one_path(
 ) -> Iterator[str]:
     # Whole, since it is copied from here.
     yield visible(path.path)
-    unit = "NAR" if account.image.measure == NAR else "tar"
-    facts = [(size(path.own), f"its own bytes ({unit})")]
+    facts = []
+    if account.is_measured:
+        unit = "NAR" if account.image.measure == NAR else "tar"
+        facts.append((size(path.own), f"its own bytes ({unit})"))
     closure = account.closure(path.path)
     if closure is not None:
         facts.append((size(closure), "its closure"))

@@ -6,22 +6,32 @@ What is compared is read as `longshore explain` reads it.
 """
 
 import argparse
+import os
 from typing import Final
 
 from builders.accounts.account import account_of
 from builders.accounts.comparison import compare_accounts
 from builders.accounts.comparison_documents import comparison_document
 from builders.accounts.comparison_text import comparison_lines
-from builders.accounts.opening import open_image
+from builders.accounts.known import KnownImage
+from builders.accounts.shared_layers import completed
 from builders.accounts.store_files import content_without_hashes
+from builders.compression.compress import COMPRESSOR_LEVELS
 from builders.console.errors import writing
 from builders.console.tables import terminal_width
 from builders.processes import usable_cores
-from builders.programs.explain import IMAGE_HELP, print_json, print_lines
+from builders.programs.explain import print_json, print_lines
+from builders.programs.given_image import architecture as own_architecture
+from builders.programs.known_images import IMAGE_HELP, add_reading, is_of_registry, open_given
+from builders.remedies import CHECK_STORE
 
 DESCRIPTION: Final = "Say what changed from one image to another, why, and what it costs to send."
 EXAMPLES: Final = (
     ("longshore diff old.tar.gz result", "Packages, layers and bytes that an update changes."),
+    (
+        "longshore diff docker://registry.example/app:1.0 result",
+        "The same, against what a registry has: what a push would change.",
+    ),
     ("longshore diff result-old result --json", "The same for programs."),
 )
 
@@ -37,6 +47,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read store paths of this machine, to see which differ in more than hashes",
     )
+    parser.add_argument(
+        "--compress",
+        choices=sorted(COMPRESSOR_LEVELS),
+        help="how a push compresses the layers of NEW, as its option of that name (gz)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="compress nothing: layers that change count before compression",
+    )
     for side in ("old", "new"):
         parser.add_argument(
             f"--{side}-blobs",
@@ -46,36 +66,57 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{side}-graph", metavar="FILE", help=f"the graph of {side.upper()}, where it lies"
         )
-    parser.add_argument(
-        "--architecture", metavar="NAME", help="of several images in a layout, the ones for this"
-    )
+    add_reading(parser)
 
 
 def run(given: argparse.Namespace) -> None:
     """Print what changed."""
-    old, new = (
-        account_of(
-            open_image(
-                path,
-                graph=graph,
-                blobs=blobs,
-                architecture=given.architecture,
-                jobs=usable_cores(),
-            )
-        )
-        for path, graph, blobs in (
-            (given.old, given.old_graph, given.old_blobs),
-            (given.new, given.new_graph, given.new_blobs),
-        )
-    )
+    old, new = _open(given)
+    new = _to_be_sent(new, old, given)
+    old, new = completed(old, new), completed(new, old)
     comparison = compare_accounts(
-        old, new, same_content=_same_content if given.contents else _unknown
+        account_of(old),
+        account_of(new),
+        same_content=_same_content if given.contents else _unknown,
     )
     with writing("standard output"):
         if given.json:
             print_json(comparison_document(comparison))
         else:
             print_lines(comparison_lines(comparison, width=terminal_width(), every=given.all))
+
+
+def _open(given: argparse.Namespace) -> tuple[KnownImage, KnownImage]:
+    """Return both images; of an index in a registry the one that fits the other image."""
+    names = {"old": given.old, "new": given.new}
+    found: dict[str, KnownImage] = {}
+    # A stable order: what is here comes first, since it may say for which platform it is.
+    for side in sorted(names, key=lambda side: is_of_registry(names[side])):
+        platform = next(iter(found.values())).platform if found else None
+        found[side] = open_given(
+            names[side],
+            given,
+            graph=getattr(given, f"{side}_graph"),
+            blobs=getattr(given, f"{side}_blobs"),
+            architecture=platform.split("/")[1] if platform and "/" in platform else None,
+        )
+    return found["old"], found["new"]
+
+
+def _to_be_sent(new: KnownImage, old: KnownImage, given: argparse.Namespace) -> KnownImage:
+    # Not at the top: 'explain' needs none of it.
+    from builders.accounts.sending import Sending, with_sent
+    from builders.blobs.layer_compression import LayerCompression
+    from builders.registry.digest_cache import DigestCache, cache_path
+
+    sending = Sending(
+        compression=LayerCompression(given.compress) if given.compress else None,
+        threads=0 if given.quick else usable_cores(),
+        architecture=given.architecture or own_architecture(),
+        hint=CHECK_STORE,
+        cache=DigestCache(cache_path(os.environ)),
+    )
+    return with_sent(new, old, given.new, sending)
 
 
 def _same_content(old: str, new: str) -> bool | None:

@@ -2,7 +2,7 @@
 
     longshore explain IMAGE [PACKAGE|PATH] [--json]
 
-It reads plans and archives, and runs nothing of an image.
+It reads plans and archives, and images of registries, and runs nothing of an image.
 """
 
 import argparse
@@ -14,13 +14,12 @@ from builders.accounts.account import Account, account_of
 from builders.accounts.choosing import chosen_paths
 from builders.accounts.documents import account_document
 from builders.accounts.known import EqualFiles, Evidence
-from builders.accounts.opening import open_image
 from builders.accounts.text import image_lines, path_lines
 from builders.console.errors import writing
 from builders.console.progress import size
 from builders.console.tables import Column, table, terminal_width, wrapped
 from builders.console.terminal import visible
-from builders.processes import usable_cores
+from builders.programs.known_images import IMAGE_HELP, add_reading, open_given
 
 DESCRIPTION: Final = "Say what an image consists of, what each part costs, and why it is there."
 
@@ -28,11 +27,10 @@ EXAMPLES: Final = (
     ("longshore explain result", "Layers and store paths of an image, the largest first."),
     ("longshore explain result openssl", "What brings openssl in, and what it costs."),
     ("longshore explain image.tar.gz --json", "The same for programs, of any image archive."),
-)
-
-IMAGE_HELP: Final = (
-    "the plan of an image, a stream script, an archive (of ours or of others), "
-    "an OCI layout, or the graph of a closure; or a link to one"
+    (
+        "longshore explain docker://registry.example/app:1.0",
+        "Tell what an image of a registry has, without its layers.",
+    ),
 )
 
 _MEANINGS: Final = """\
@@ -67,19 +65,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blobs", metavar="FILE", help="the JSON of the compressed layers of a plan"
     )
-    parser.add_argument(
-        "--architecture", metavar="NAME", help="of several images in a layout, the one for this"
-    )
+    add_reading(parser)
 
 
 def run(given: argparse.Namespace) -> None:
     """Print the explanation."""
-    image = open_image(
-        given.image,
-        graph=given.graph,
-        blobs=given.blobs,
-        architecture=given.architecture,
-        jobs=usable_cores(),
+    image = open_given(
+        given.image, given, graph=given.graph, blobs=given.blobs, with_files=given.equal_files
     )
     account = account_of(image)
     paths = chosen_paths(account, given.path) if given.path is not None else None
@@ -105,7 +97,7 @@ def run(given: argparse.Namespace) -> None:
             lines = path_lines(account, paths, width=width, evidence=evidence)
         print_lines(lines)
         if equal is not None:
-            print_lines(_equal_lines(equal, width=width))
+            print_lines(_equal_lines(equal, account, width=width))
 
 
 def print_json(document: Any) -> None:
@@ -130,17 +122,21 @@ def _evidence(account: Account, paths: Sequence[str]) -> dict[tuple[str, str], E
     return found
 
 
-def _look_for_equal(account: Account) -> list[EqualFiles]:
+def _look_for_equal(account: Account) -> Sequence[EqualFiles]:
+    """Return equal files in the layers, or in the store here where these were not looked into."""
+    if account.image.equal_files is not None:
+        return account.image.equal_files
     from builders.accounts.store_files import equal_files
 
     return equal_files(account.paths)
 
 
-def _equal_lines(equal: Sequence[EqualFiles], *, width: int) -> Iterator[str]:
+def _equal_lines(equal: Sequence[EqualFiles], account: Account, *, width: int) -> Iterator[str]:
     yield ""
     if not equal:
+        here = " that are here" if account.image.equal_files is None else ""
         yield from wrapped(
-            "No file of 4 KiB or more is in several of the store paths that are here.", width
+            f"No file of 4 KiB or more is in several of the store paths{here}.", width
         )
         return
     rows = [

@@ -23,8 +23,7 @@ from builders.formats.image_sources import NamedOpenImage, Reading, read_source
 from builders.processes import usable_cores
 from builders.programs.fetching import Fetcher
 from builders.programs.given_image import add_image, architecture
-from builders.registry.client import Client
-from builders.registry.credentials import find_credentials
+from builders.programs.registry_access import client_of, transport_of
 from builders.registry.destinations import (
     Repository,
     TagReference,
@@ -35,7 +34,6 @@ from builders.registry.destinations import (
 from builders.registry.digest_cache import DigestCache, cache_path
 from builders.registry.push import Push, Report, Settings
 from builders.registry.survey import MountSource
-from builders.registry.transport import Transport
 from builders.remedies import CHECK_STORE
 
 DESCRIPTION: Final = "Send an image to a registry: only what is not there yet."
@@ -142,12 +140,7 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
     image = read_source(given.image, reading)
     targets = _targets(image, given)
     sources = [_source(text) for text in given.mount_from]
-    transport = Transport(
-        verify=not given.insecure,
-        connections=given.jobs,
-        authorities=[os.environ.get("NIX_SSL_CERT_FILE") or ""],
-        certificates=os.environ.get("LONGSHORE_CERTIFICATES"),
-    )
+    transport = transport_of(os.environ, insecure=given.insecure, connections=given.jobs)
     cache = DigestCache(cache_path(os.environ))
     reports: list[dict[str, Any]] = []
     for target in targets:
@@ -168,7 +161,7 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
             ],
             prepare=fetcher.prepare,
         )
-        client = _client(target.repository, transport, insecure=given.insecure)
+        client = client_of(target.repository, transport, os.environ, insecure=given.insecure)
         push = Push(
             client,
             target.repository,
@@ -256,15 +249,6 @@ def _source(text: str) -> MountSource:
     if not colon or "/" in tag:
         return MountSource(read_repository(text, what=text))
     return MountSource(read_repository(name, what=text), checked_tag(tag))
-
-
-def _client(repository: Repository, transport: Transport, *, insecure: bool) -> Client:
-    return Client(
-        repository.host,
-        transport,
-        lambda: find_credentials(repository, os.environ),
-        insecure=insecure,
-    )
 
 
 def _directory() -> "tempfile.TemporaryDirectory[str]":

@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from builders.accounts.account import Account, LayerAccount, PathAccount, store_name
-from builders.accounts.known import MEASURES
+from builders.accounts.known import MEASURES, NAR
 from builders.accounts.text import layer_contents
 from builders.console.progress import size
 from builders.console.terminal import visible
@@ -146,8 +146,8 @@ def _path_table(
     yield "<h2>Store paths</h2>"
     yield (
         '<p class="dim">Sizes are those '
-        f"{_text(MEASURES[account.image.measure])}. “Alone” is what would go with a path, since "
-        "nothing else needs it. “Update” are the layers that change with it.</p>"
+        f"{_text(MEASURES[account.image.measure or NAR])}. “Alone” is what would go with a path, "
+        "since nothing else needs it. “Update” are the layers that change with it.</p>"
     )
     yield '<div class="scroll"><table class="sorts" id="paths"><thead><tr>'
     yield '<th class="name">store path</th><th aria-sort="descending">own</th>'
