@@ -2,12 +2,17 @@
 
 import argparse
 import json
+import os
 
 import jsonschema
 import pytest
 
+from builders.blobs.layer_compression import LayerCompression
 from builders.programs import diff
 from tests.unit.accounts.images import LEFT, archive, graph_file, layer_tar, two_paths
+from tests.unit.accounts.planned import planned
+from tests.unit.registry.pushing import client_of, opened, push
+from tests.unit.registry.quirks import Quirks, running
 from tests.unit.support import BUILDERS
 
 SCHEMA = json.loads((BUILDERS.parent / "docs/schemas/diff.json").read_text())
@@ -44,3 +49,62 @@ def test_graphs_are_compared_in_words(capsys, tmp_path, monkeypatch):
     old = graph_file(tmp_path, {"app-1": ["ssl-3"], "ssl-3": []}, name="old")
     new = graph_file(tmp_path, {"app-1": ["ssl-4"], "ssl-4": []}, name="new", digits={"app-1": "b"})
     assert "  ssl 3 → 4: another version\n" in differ(capsys, old, new, "--contents")
+
+
+# What is said of a push, and what a push sends.
+
+BEFORE = {"app-1.0": ["ssl-3.0"], "ssl-3.0": ["libc-2"], "libc-2": [], "data-1": []}
+AFTER = {**BEFORE, "app-1.0": ["ssl-3.1"], "ssl-3.1": ["libc-2"]}
+del AFTER["ssl-3.0"]
+CHANGES = {
+    "the application": {"references": BEFORE, "digits": {"app-1.0": "b"}, "salt": b"x" * 9000},
+    "a library": {"references": AFTER, "digits": {"app-1.0": "b"}},
+    "the configuration": {"references": BEFORE, "config": {"Cmd": ["/bin/other"]}},
+    "a small file": {"references": {"small-1": [], **BEFORE}},
+    "nothing": {"references": BEFORE},
+}
+
+
+@pytest.mark.parametrize("compression", ["gz", "zstd", "none"])
+@pytest.mark.parametrize("what", CHANGES)
+def test_bytes_to_push_are_those_that_a_push_sends(capsys, tmp_path, what, compression):
+    plan, old = planned(tmp_path / "old", BEFORE)
+    changed, new = planned(tmp_path / "new", store=tmp_path / "old/store", **CHANGES[what])
+    with running(Quirks()) as registry:
+        push(registry, opened(plan, LayerCompression(compression)))
+        found = json.loads(differ(capsys, old, new, "--json", "--compress", compression))["push"]
+        client = client_of(registry)
+        push(registry, opened(changed, LayerCompression(compression)), client=client)
+    assert found["compressed"] + found["documents"] == pytest.approx(
+        client.transport.sent, rel=0.02
+    )
+    assert (client.transport.sent == 0) == (what == "nothing")
+
+
+def test_without_the_store_compressed_sizes_are_not_known(capsys, tmp_path):
+    _, old = planned(tmp_path / "old", BEFORE)
+    plan, new = planned(
+        tmp_path / "new", AFTER, digits={"app-1.0": "b"}, store=tmp_path / "old/store"
+    )
+    lost = next(path for layer in plan.layers for path in layer.store_paths if "ssl" in path)
+    os.rename(lost, tmp_path / "lost")
+    found = json.loads(differ(capsys, old, new, "--json"))
+    assert found["push"]["compressed"] is None
+    assert f"not on this machine: {lost} is missing" in found["unknown"][-1]
+    os.rename(tmp_path / "lost", lost)
+    os.chmod(f"{lost}/file", 0o755)
+    found = json.loads(differ(capsys, old, new, "--json"))
+    assert found["push"]["compressed"] is None
+    assert "has another digest than when the image was planned" in found["unknown"][-1]
+
+
+def test_what_was_compressed_once_is_not_again(capsys, tmp_path, monkeypatch):
+    _, old = planned(tmp_path / "old", BEFORE)
+    plan, new = planned(
+        tmp_path / "new", AFTER, digits={"app-1.0": "b"}, store=tmp_path / "old/store"
+    )
+    assert json.loads(differ(capsys, old, new, "--json", "--quick"))["push"]["compressed"] is None
+    first = json.loads(differ(capsys, old, new, "--json"))
+    lost = next(path for layer in plan.layers for path in layer.store_paths if "ssl" in path)
+    os.rename(lost, tmp_path / "lost")
+    assert json.loads(differ(capsys, old, new, "--json", "--quick")) == first

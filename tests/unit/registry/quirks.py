@@ -83,6 +83,8 @@ class Quirks:
     stuck_range = False
     session_get = True
     body_max = None
+    ranges = False
+    """Whether it gives a part of a blob that is asked for."""
     location = None
     """Where uploads go instead."""
     lies_about = ()
@@ -258,6 +260,13 @@ class Quirks:
         else:
             if "config" in self.lies_about:
                 data = data.replace(b"{", b"{ ", 1)
+            found = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
+            if found and self.ranges:
+                start, last = map(int, found.groups())
+                part = data[start : last + 1]
+                where = f"bytes {start}-{start + len(part) - 1}/{len(data)}"
+                handler.answer(request, 206, {"Content-Range": where}, part)
+                return
             handler.answer(request, 200, {"Docker-Content-Digest": digest}, data)
 
     def serve_upload(self, handler, request, repository, identifier):
