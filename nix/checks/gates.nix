@@ -45,17 +45,34 @@ let
         budget_layers = layers;
       };
 
+  # A file in a store path stands for that; null for what is in none.
+  storePathOf =
+    text:
+    let
+      found = builtins.match "(${lib.escapeRegex builtins.storeDir}/[0-9a-z]{32}-[^/]+)(/.*)?" text;
+    in
+    if found == null then null else lib.head found;
+
   # Nothing is built to see that it is not there: the paths alone are compared.
   pathsOf =
-    item:
-    map builtins.unsafeDiscardStringContext (
-      if lib.isAttrs item then
-        lib.unique (
-          [ "${item}" ] ++ map (output: "${item.${output}}") (item.outputs or [ ])
-        )
-      else
-        [ "${item}" ]
-    );
+    at: item:
+    let
+      # What lies in the store already would be copied there under another name.
+      inStore = storePathOf (toString item);
+      texts =
+        if lib.isAttrs item then
+          lib.unique ([ "${item}" ] ++ map (output: "${item.${output}}") (item.outputs or [ ]))
+        else if lib.isString item || inStore != null then
+          [ inStore ]
+        else if !builtins.pathExists item then
+          throw "${at.where}: ${at.attribute} has the path ${toString item}, which does not exist; check it, or give the package or its name"
+        else
+          [ "${item}" ];
+    in
+    if lib.elem null texts then
+      throw "${at.where}: ${at.attribute} has ${toString item}, which is no store path; give a path like ${builtins.storeDir}/HASH-NAME, a package or its name"
+    else
+      map builtins.unsafeDiscardStringContext texts;
 
   isPath =
     item:
@@ -77,8 +94,8 @@ let
       values.refuse at "a list of packages and names of packages such as \"perl\"" wrong
     else
       {
-        forbid_paths = lib.concatMap pathsOf paths;
-        forbid_names = lib.subtractLists paths value;
+        forbid_paths = lib.concatMap (pathsOf at) paths;
+        forbid_names = lib.filter (item: !isPath item) value;
       };
 
   lintOf =

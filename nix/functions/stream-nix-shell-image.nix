@@ -59,8 +59,29 @@ arguments.strict "streamNixShellImage" (
     layerCompressor ? "gz",
     layerCompressionLevel ? null,
     annotations ? { },
+    maxLayers ? 100,
+    layering ? null,
+    layeringPipeline ? null,
+    volatile ? [ ],
+    minLayerSize ? null,
+    layeringLock ? null,
+    budget ? { },
+    forbid ? [ ],
+    lint ? false,
   }@args:
   let
+    # What the image of layers takes, and has its defaults for.
+    passed = builtins.intersectAttrs {
+      maxLayers = null;
+      layering = null;
+      layeringPipeline = null;
+      volatile = null;
+      minLayerSize = null;
+      layeringLock = null;
+      budget = null;
+      forbid = null;
+      lint = null;
+    } args;
     where = messages.inCall "streamNixShellImage" args;
     reason = reasonAgainst drv;
     checked =
@@ -149,7 +170,7 @@ arguments.strict "streamNixShellImage" (
     owner = "${toString uid}:${toString gid}";
     store = lib.removePrefix "/" builtins.storeDir;
   in
-  builtins.seq checked (image {
+  builtins.seq checked (image (passed // {
     inherit
       name
       tag
@@ -191,5 +212,5 @@ arguments.strict "streamNixShellImage" (
           ];
       Env = lib.mapAttrsToList (variable: value: "${variable}=${value}") environment;
     };
-  })
+  }))
 )

@@ -1,5 +1,7 @@
 """Gates of images: what must not be built, and what can't run in an image."""
 
+import json
+
 import pytest
 
 from tests.nix.images import build, build_log, closure, deriver, evaluate, failure, nix
@@ -122,6 +124,8 @@ def test_the_examples_of_a_layered_image_have_no_faults():
         ('forbid = [ "" ];', 'such as "perl", not the string ""'),
         ("forbid = [ 7 ];", 'such as "perl", not the number 7'),
         ("forbid = [ null ];", 'such as "perl", not null'),
+        ("forbid = [ /nowhere/perl ];", "forbid has the path /nowhere/perl, which does not exist"),
+        ('forbid = [ "/nix/store/perl" ];', "forbid has /nix/store/perl, which is no store path"),
         ('lint = "warn";', 'lint must be true, false or "error", not the string "warn"'),
         ("lint = null;", 'lint must be true, false or "error", not null'),
     ],
@@ -136,8 +140,23 @@ def test_gates_of_the_wrong_kind_are_refused_at_evaluation(function, attribute, 
 def test_a_store_path_is_forbidden_as_a_string():
     path = build("bash")
     assert str(path) in closure(path)
-    error = failure(f'streamLayeredImage {{ {IMAGE} forbid = [ "{path}" ]; }}')
-    assert "is forbidden" in error
+    for forbidden in (f'"{path}"', path, f'"{path}/bin/bash"', "(bash + /bin/bash)"):
+        error = failure(f"streamLayeredImage {{ {IMAGE} forbid = [ {forbidden} ]; }}")
+        assert "is forbidden" in error, forbidden
+
+
+def test_nix_shell_images_have_gates_and_layers_as_other_images():
+    image = 'streamNixShellImage { drv = hello; tag = "1"; %s }'
+    error = failure(image % 'forbid = [ "glibc" ];')
+    assert "glibc" in error.partition("is forbidden, and in the image: ")[2]
+    error = failure(f"build{(image % 'budget.layers = 2;').removeprefix('stream')}")
+    assert "more than the 2 of its budget" in error
+    assert "lint must be true" in failure(image % "lint = 7;")
+    plans = [build(f"({image % more}).conf").read_text() for more in ("", "maxLayers = 5;")]
+    assert [len(json.loads(plan)["layers"]) for plan in plans][1] == 5
+    co_change = 'layering = "co-change";'
+    layered = build(f"({image % co_change}).conf")
+    assert layered.read_text() != plans[0]
 
 
 def test_a_report_has_nothing_but_itself():

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from typing import Any
 
 import jsonschema
 import pytest
@@ -56,7 +57,7 @@ def test_graphs_are_compared_in_words(capsys, tmp_path, monkeypatch):
 BEFORE = {"app-1.0": ["ssl-3.0"], "ssl-3.0": ["libc-2"], "libc-2": [], "data-1": []}
 AFTER = {**BEFORE, "app-1.0": ["ssl-3.1"], "ssl-3.1": ["libc-2"]}
 del AFTER["ssl-3.0"]
-CHANGES = {
+CHANGES: dict[str, dict[str, Any]] = {
     "the application": {"references": BEFORE, "digits": {"app-1.0": "b"}, "salt": b"x" * 9000},
     "a library": {"references": AFTER, "digits": {"app-1.0": "b"}},
     "the configuration": {"references": BEFORE, "config": {"Cmd": ["/bin/other"]}},

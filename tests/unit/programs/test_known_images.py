@@ -290,6 +290,7 @@ def test_a_registry_that_fails_is_asked_again_and_then_later(registry, pushed, r
     soon = partial(Client, pauses=SOON)
     monkeypatch.setattr("builders.programs.registry_access.Client", soon)
     registry.faults.append(Fault("GET", "manifests", 503, times=100))
+    registry.requests.clear()
     with pytest.raises(UserError, match=r"\(HTTP status 503\); try again later"):
         run(explain, pushed[2])
     assert len(registry.seen("GET", "manifests/1")) == 1 + len(SOON)
