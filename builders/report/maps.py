@@ -18,6 +18,7 @@ STEPS: Final = 5
 
 _TITLE: Final = 15.0
 """The height of a group's title."""
+_SMALL_GROUP: Final = 12.0
 _LETTER: Final = 0.58
 """The width of a letter, as a part of the size of the type."""
 _LARGEST_TYPE: Final = 13.0
@@ -38,13 +39,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileGroup:
-    """Tiles that are together; the bytes of `rest` are shown without a name."""
+    """Tiles that are together; `short` is what is left of the name where there is little room."""
 
     name: str
     told: str
     target: str
     style: str
     tiles: tuple[Tile, ...]
+    short: str = ""
 
     @property
     def size(self) -> int:
@@ -79,7 +81,14 @@ def layer_groups(account: Account, rows: Mapping[str, str], most: int) -> list[T
         tiles = [*_path_tiles(layer, account, rows, shown, style), *_other_tiles(layer, style)]
         tiles.sort(key=lambda tile: -tile.size)
         groups.append(
-            TileGroup(f"layer {layer.number}", told, f"layer{layer.number}", style, tuple(tiles))
+            TileGroup(
+                name=f"layer {layer.number}",
+                told=told,
+                target=f"layer{layer.number}",
+                style=style,
+                tiles=tuple(tiles),
+                short=str(layer.number),
+            )
         )
     return groups
 
@@ -166,10 +175,12 @@ def _group(group: TileGroup, place: Rectangle, *, titles: bool) -> str:
     )
     title = ""
     if has_title:
-        name = _fitting(group.name, place.width - 6, 11)
+        name = _fitting(group.name, place.width - 6, 11, short=group.short)
         title = f'<text x="{place.x + 4:.1f}" y="{place.y + 11.5:.1f}" font-size="11">{name}</text>'
     told = f"<title>{_text(group.told)}</title>"
-    frame = f'<rect class="g" {_attributes(place)}>{told}</rect>'
+    # Of many small ones side by side, the frames would be all that is to be seen.
+    frame_style = "g t" if min(place.width, place.height) < _SMALL_GROUP else "g"
+    frame = f'<rect class="{frame_style}" {_attributes(place)}>{told}</rect>'
     if group.target:
         frame = f'<a href="#{group.target}">{frame}{title}</a>'
     else:
@@ -204,8 +215,11 @@ def _label(name: str, place: Rectangle) -> str:
     )
 
 
-def _fitting(name: str, width: float, type_size: float) -> str:
+def _fitting(name: str, width: float, type_size: float, *, short: str) -> str:
+    """Return what of `name` there is room for: all, or else `short`, or else its beginning."""
     letters = int(width / (type_size * _LETTER))
+    if len(name) > letters and short:
+        name = short
     shown = name if len(name) <= letters else f"{name[: max(letters - 1, 0)]}…"
     return _text(shown)
 

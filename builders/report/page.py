@@ -96,7 +96,7 @@ def _maps(account: Account, rows: Mapping[str, str]) -> Iterator[str]:
         yield f'<input type="radio" name="view" id="v-{name}"{checked}>'
         yield f'<label for="v-{name}">{words}</label>'
     for name, words, groups, titles in views:
-        yield f'<div class="view {name}">'
+        yield f'<div class="view {name}"><h3>{words}</h3>'
         for canvas in _CANVASES:
             label = f"The image {words.lower()}; the tables below say the same"
             yield draw(groups(account, rows, canvas.tiles), canvas, label=label, titles=titles)

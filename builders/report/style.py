@@ -31,6 +31,8 @@ svg.map { display: block; width: 100%; height: auto; font-family: system-ui, san
 svg.narrow { display: none; }
 svg rect { stroke: #fff; stroke-width: .7; fill: inherit; }
 svg rect.g { stroke: #15181c; stroke-width: .8; }
+svg rect.g.t { stroke-width: .25; }
+.view h3 { display: none; }
 svg text { fill: #15181c; pointer-events: none; }
 svg text.m { text-anchor: middle; }
 svg a:hover > rect, svg a:focus-visible > rect { stroke: #000; stroke-width: 2.5; }
@@ -81,7 +83,10 @@ a { color: inherit; }
   body { max-width: none; padding: 0; font-size: 11px; }
   .tools, .views > label { display: none !important; }
   .view { display: block; break-inside: avoid; }
-  svg.wide { display: block; }
+  .view h3 { display: block; margin: 10px 0 4px; font-size: 13px; }
+  table { font-size: 9.5px; }
+  th, td { padding: 2px 5px; }
+  svg.wide { display: block; max-height: 88mm; }
   svg.narrow { display: none; }
   th { position: static; }
   tr { break-inside: avoid; }

@@ -104,6 +104,16 @@ def test_a_click_on_a_layer_comes_nearer_and_escape_goes_back(tmp_path):
     assert 'id="back" hidden="">' in back
 
 
+def test_maps_have_headings_where_there_is_no_choice_between_them(tmp_path):
+    """On paper; on a screen a button says which one is to be seen."""
+    shown = "document.title = [...document.querySelectorAll('.view h3')]"
+    shown += ".map((h) => getComputedStyle(h).display).join();"
+    assert "<title>none,none</title>" in after(tmp_path, shown)
+    text = (tmp_path / "page.html").read_text().replace("@media print", "@media all")
+    (tmp_path / "page.html").write_text(text)
+    assert "<title>block,block</title>" in chromium("--dump-dom", page=tmp_path / "page.html")
+
+
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_page_fits_the_screen(tmp_path, width):
     """In a frame, since a window of Chromium has at least 500 pixels."""

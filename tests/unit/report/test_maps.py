@@ -5,14 +5,14 @@ from xml.etree import ElementTree
 
 from builders.accounts.account import account_of
 from builders.accounts.known import KnownLayer
-from builders.report.maps import Canvas, draw, layer_groups, package_groups
+from builders.report.maps import Canvas, Tile, TileGroup, draw, layer_groups, package_groups
 from tests.unit.accounts.images import diamond, path
 
 CANVAS = Canvas("wide", 1200, 640, 1000)
 
 
-def drawn(groups):
-    return ElementTree.fromstring(draw(groups, CANVAS, label="a map", titles=True))
+def drawn(groups, canvas=CANVAS):
+    return ElementTree.fromstring(draw(groups, canvas, label="a map", titles=True))
 
 
 def test_an_image_is_drawn_layer_by_layer_to_the_last_byte():
@@ -66,6 +66,27 @@ def test_an_svg_is_well_formed_and_tells_each_tile():
     assert "base-3.0: 10.0 kB" in titles
     assert any(title.startswith("layer 1: 10.1 kB, 20% of updates change it") for title in titles)
     assert [link.get("href") for link in svg.iter("a")][:2] == ["#layer1", "#p0"]
+
+
+def test_where_a_layer_has_little_room_its_number_is_left():
+    tile = Tile(1, "a", "a", "", "c0")
+    layer = TileGroup("layer 17", "told", "layer17", "c0", (tile,), "17")
+    rest = TileGroup("rest", "told", "", "c0", (replace(tile, size=29),))
+
+    def texts(width):
+        svg = drawn([layer, rest], Canvas("wide", width, 600, 10))
+        return [text.text for text in svg.iter("text")]
+
+    assert "17" in texts(1000)
+    assert "layer 17" not in texts(1000)
+    assert "layer 17" in texts(2500)
+
+
+def test_frames_of_small_groups_are_thin():
+    tile = Tile(1, "a", "a", "", "c0")
+    groups = [TileGroup("a", "a", "", "c0", (replace(tile, size=size),)) for size in (1, 9999)]
+    frames = [rect.get("class") for rect in drawn(groups).iter("rect") if rect.get("class")]
+    assert frames == ["g", "g t"]
 
 
 def test_an_image_of_nothing_is_an_empty_map():
