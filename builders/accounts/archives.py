@@ -28,7 +28,7 @@ from builders.compression.streams import FileRange, Reader, decompressed, open_f
 from builders.console.errors import die
 from builders.formats.image_reader import BaseImage, read_base_image, read_layout
 from builders.formats.layout_directory import blob_file, is_layout
-from builders.formats.named_images import familiar
+from builders.formats.named_images import FIRST, Choice, familiar
 from builders.image.layer_kinds import BaseLayer
 
 _OTHERS_MAX: Final = 3
@@ -39,11 +39,12 @@ def known_archive(
     path: str,
     *,
     what: str,
+    choice: Choice = FIRST,
     architecture: str | None = None,
     jobs: int = 1,
     with_files: bool = False,
 ) -> KnownImage:
-    """Return the first image of the archive, or of the layout, at `path`.
+    """Return the image of the archive, or of the layout, at `path` that is meant, or the first one.
 
     Every layer is hashed and looked into, `jobs` at once. Raises `UserError` as
     builders.formats.image_reader does; `what` names the archive in it. Of several images it is the
@@ -58,7 +59,7 @@ def known_archive(
                     hint="give an image: its plan, a stream script, an archive or a layout",
                 )
             source = LAYOUT
-            image = read_layout(path, what=what, architecture=architecture)
+            image = read_layout(path, what=what, choice=choice, architecture=architecture)
         else:
             source = ARCHIVE
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="longshore."))
@@ -66,6 +67,7 @@ def known_archive(
             image = read_base_image(
                 path,
                 what=what,
+                choice=choice,
                 architecture=architecture,
                 jobs=jobs,
                 spool=os.path.join(directory, "image.tar"),
@@ -77,7 +79,7 @@ def known_archive(
                     contents[layer.diff_id] = scan_layer(
                         reader, what=f"{what}: {layer.name}", with_files=with_files
                     )
-    known = _known_image(source, image, contents)
+    known = _known_image(source, image, contents, choice)
     if not with_files:
         return known
     return replace(known, equal_files=equal_in_layers(contents.values()))
@@ -96,7 +98,7 @@ def _open_layer(layer: BaseLayer, *, what: str) -> Iterator[Reader]:
 
 
 def _known_image(
-    source: str, image: BaseImage, contents: Mapping[str, LayerContents]
+    source: str, image: BaseImage, contents: Mapping[str, LayerContents], choice: Choice
 ) -> KnownImage:
     layers = tuple(_known_layer(source, layer, contents[layer.diff_id]) for layer in image.layers)
     numbered = {number: contents[layer.diff_id] for number, layer in enumerate(image.layers)}
@@ -104,7 +106,7 @@ def _known_image(
     found = find_graph(layers, numbered, config)
     return KnownImage(
         source=source,
-        name=familiar(image.repo_tags[0]) if image.repo_tags else "",
+        name=choice.reference or (familiar(image.repo_tags[0]) if image.repo_tags else ""),
         platform=platform_of(image.config),
         config=config,
         layers=layers,
@@ -123,8 +125,10 @@ def _about_others(others: Sequence[str]) -> Iterator[str]:
         named = [name or "one without a name" for name in others[:_OTHERS_MAX]]
         if len(others) > len(named):
             named.append(f"{len(others) - len(named)} more")
-        count = f"this is the first of {len(others) + 1} images"
-        yield f"{count}; the archive has {', '.join(named)}, too"
+        yield (
+            f"this is one of {len(others) + 1} images; there are {', '.join(named)}, too, and "
+            "--name or --architecture chooses another"
+        )
 
 
 def _known_layer(source: str, layer: BaseLayer, content: LayerContents) -> KnownLayer:

@@ -20,10 +20,13 @@ def open_image(
     graph: str | None = None,
     blobs: str | None = None,
     architecture: str | None = None,
+    name: str | None = None,
     jobs: int = 1,
     with_files: bool = False,
 ) -> KnownImage:
     """Return what is known of the image at `path`, which may be a link to it.
+
+    `name`, with a tag, is that of one of several images in an archive or a layout.
 
     `graph` is the path of its graph, for a plan whose own is elsewhere; `blobs` that of the JSON
     that describes its compressed layers. Equal files in an archive or a layout are looked for only
@@ -32,7 +35,10 @@ def open_image(
     """
     what = path
     is_plan = False
-    whole = partial(_whole_image, architecture=architecture, jobs=jobs, with_files=with_files)
+    whole = partial(
+        _whole_image, name=name, architecture=architecture, jobs=jobs, with_files=with_files
+    )
+    is_whole = True
     if os.path.isdir(path):
         image = whole(path)
     else:
@@ -43,20 +49,34 @@ def open_image(
             first = b"{"
         if first.lstrip()[:1] in (b"{", b"["):
             image = _known_document(path, what=what, graph=graph)
+            is_whole = False
             is_plan = image.source == PLAN
         else:
             image = whole(path)
     if graph and not is_plan:
         die(f"{path} is no plan, and needs no graph from another place", hint="leave the graph out")
+    if name is not None and not is_whole:
+        die(f"{what} is of one image, and none of it can be chosen", hint="leave the name out")
     return with_compressed(image, blobs) if blobs else image
 
 
-def _whole_image(path: str, *, architecture: str | None, jobs: int, with_files: bool) -> KnownImage:
+def _whole_image(
+    path: str, *, name: str | None, architecture: str | None, jobs: int, with_files: bool
+) -> KnownImage:
     # Not at the top: plans need none of what reads archives, which is most of the start.
     from builders.accounts.archives import known_archive
+    from builders.formats.named_images import Choice
 
+    before, colon, tag = (name or "").rpartition(":")
+    if name is not None and (not colon or "/" in tag):
+        before, tag = name, "latest"
     return known_archive(
-        path, what=path, architecture=architecture, jobs=jobs, with_files=with_files
+        path,
+        what=path,
+        choice=Choice(before or None, tag or None, "--name", "its tag"),
+        architecture=architecture,
+        jobs=jobs,
+        with_files=with_files,
     )
 
 

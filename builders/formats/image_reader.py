@@ -162,6 +162,7 @@ def _read_image(archive: ImageArchive, image: NamedImage) -> BaseImage:
         config=config,
         config_json=config_json,
         repo_tags=image.repo_tags,
+        others=image.others,
     )
 
 

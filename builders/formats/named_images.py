@@ -10,13 +10,14 @@ from builders.console.errors import UserError, die
 class NamedImage:
     """An image as its manifest describes it, by names of members.
 
-    `source` is the document that says so.
+    `source` is the document that says so, and `others` are what else was to be chosen from.
     """
 
     source: str
     config: str
     layers: tuple[str, ...]
     repo_tags: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

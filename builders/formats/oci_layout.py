@@ -5,7 +5,7 @@ Source: OCI image specification v1.1, "Image Layout" (index.json), "Image Index"
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from builders.console.errors import die
@@ -86,7 +86,10 @@ def choose_oci(
             f"{archive.what} holds several images: {', '.join(map(str, found))}",
             hint="copy one into an archive of its own with 'skopeo copy'" + several * choice.advice,
         )
-    return _oci_image(archive, found[0].digest, _references(all_found))
+    chosen = found[0].digest
+    # Under each of its names an image is listed once.
+    others = dict.fromkeys(str(image) for image in held if image.digest != chosen)
+    return replace(_oci_image(archive, chosen, _references(all_found)), others=tuple(others))
 
 
 def is_for_several_platforms(archive: ImageArchive) -> bool:

@@ -66,6 +66,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{side}-graph", metavar="FILE", help=f"the graph of {side.upper()}, where it lies"
         )
+        parser.add_argument(
+            f"--{side}-name",
+            metavar="NAME:TAG",
+            help=f"of several images in {side.upper()}, the one of this name",
+        )
     add_reading(parser)
 
 
@@ -98,6 +103,7 @@ def _open(given: argparse.Namespace) -> tuple[KnownImage, KnownImage]:
             given,
             graph=getattr(given, f"{side}_graph"),
             blobs=getattr(given, f"{side}_blobs"),
+            chosen=getattr(given, f"{side}_name"),
             architecture=platform.split("/")[1] if platform and "/" in platform else None,
         )
     return found["old"], found["new"]

@@ -65,13 +65,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blobs", metavar="FILE", help="the JSON of the compressed layers of a plan"
     )
+    parser.add_argument(
+        "--name",
+        metavar="NAME:TAG",
+        help="of several images in an archive or a layout, the one of this name",
+    )
     add_reading(parser)
 
 
 def run(given: argparse.Namespace) -> None:
     """Print the explanation."""
     image = open_given(
-        given.image, given, graph=given.graph, blobs=given.blobs, with_files=given.equal_files
+        given.image,
+        given,
+        graph=given.graph,
+        blobs=given.blobs,
+        chosen=given.name,
+        with_files=given.equal_files,
     )
     account = account_of(image)
     paths = chosen_paths(account, given.path) if given.path is not None else None

@@ -25,8 +25,8 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--architecture",
         metavar="NAME",
-        help="of images for several platforms, the one for this, such as arm64; of a registry's, "
-        "by default, that of this machine",
+        help="of images for several platforms, the one for this, such as arm64; by default that "
+        "of this machine",
     )
     parser.add_argument(
         "--layers",
@@ -51,20 +51,23 @@ def open_given(
     *,
     graph: str | None,
     blobs: str | None,
+    chosen: str | None,
     architecture: str | None = None,
     with_files: bool = False,
 ) -> KnownImage:
     """Return the image `name`, read as `given` says; raises `UserError`.
 
-    `graph` and `blobs` are as in `open_image`, and `architecture` is that of an image of a registry
-    where `given` says none.
+    `graph` and `blobs` are as in `open_image`, `chosen` is its `name`, and `architecture` is that
+    of the image where `given` says none.
     """
+    architecture = given.architecture or architecture or own_architecture()
     if not is_of_registry(name):
         return open_image(
             name,
             graph=graph,
             blobs=blobs,
-            architecture=given.architecture,
+            name=chosen,
+            architecture=architecture,
             jobs=usable_cores(),
             with_files=with_files,
         )
@@ -73,9 +76,11 @@ def open_given(
             f"{name} is an image of a registry, and graph and blobs are those of a plan",
             hint="leave them out, or give the plan",
         )
+    if chosen is not None:
+        die(f"{name} has the name of an image itself", hint="leave the other one out")
     return _from_registry(
         name,
-        architecture=given.architecture or architecture or own_architecture(),
+        architecture=architecture,
         insecure=given.insecure,
         # Nothing else tells of files.
         layers=given.layers or with_files,

@@ -12,7 +12,7 @@ STYLE: Final = """
 body { margin: 0 auto; max-width: 1240px; padding: 16px 20px 48px; color: #15181c;
   background: #fff; font: 15px/1.45 system-ui, sans-serif; }
 h1 { margin: 0 0 4px; font-size: 24px; overflow-wrap: anywhere; }
-h2 { margin: 32px 0 8px; font-size: 18px; }
+h2 { margin: 32px 0 8px; font-size: 18px; break-after: avoid; }
 p { margin: 6px 0; }
 .dim { color: var(--dim); }
 dl.facts { display: flex; flex-wrap: wrap; gap: 8px; margin: 12px 0; }

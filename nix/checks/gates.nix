@@ -57,6 +57,7 @@ let
   pathsOf =
     at: item:
     let
+      inherit (at) where attribute;
       # What lies in the store already would be copied there under another name.
       inStore = storePathOf (toString item);
       texts =
@@ -65,12 +66,12 @@ let
         else if lib.isString item || inStore != null then
           [ inStore ]
         else if !builtins.pathExists item then
-          throw "${at.where}: ${at.attribute} has the path ${toString item}, which does not exist; check it, or give the package or its name"
+          throw "${where}: ${attribute} has the path ${toString item}, which does not exist; check it, or give the package or its name"
         else
           [ "${item}" ];
     in
     if lib.elem null texts then
-      throw "${at.where}: ${at.attribute} has ${toString item}, which is no store path; give a path like ${builtins.storeDir}/HASH-NAME, a package or its name"
+      throw "${where}: ${attribute} has ${toString item}, which is no store path; give a path like ${builtins.storeDir}/HASH-NAME, a package or its name"
     else
       map builtins.unsafeDiscardStringContext texts;
 

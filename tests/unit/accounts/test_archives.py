@@ -57,8 +57,8 @@ def test_of_several_images_it_is_said_which_one_is_meant(tmp_path):
     found = known(tmp_path, layer_tar(members))
     assert (found.name, found.unknown[0]) == (
         "app:1",
-        "this is the first of 6 images; "
-        "the archive has other:2, one without a name, c:3, 2 more, too",
+        "this is one of 6 images; there are other:2, one without a name, c:3, 2 more, too, and "
+        "--name or --architecture chooses another",
     )
 
 

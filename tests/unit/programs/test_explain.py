@@ -15,9 +15,11 @@ from tests.unit.accounts.images import (
     SIZES,
     archive,
     graph_file,
+    layer_tar,
     path,
     two_paths,
 )
+from tests.unit.archives import oci_image, oci_members, tar
 from tests.unit.support import BUILDERS
 
 SCHEMA = json.loads((BUILDERS.parent / "docs/schemas/explain.json").read_text())
@@ -90,3 +92,70 @@ def test_a_package_that_is_not_there_is_an_error(graph, capsys):
 def test_an_empty_name_is_not_the_whole_image(capsys, graph):
     with pytest.raises(UserError, match="no store path of the image is called ''"):
         explained(capsys, graph, "")
+
+
+def several(directory, *, as_layout=False):
+    """An OCI image layout of an image for two architectures, and another image."""
+    images = [("app:1", "amd64", b"a"), ("app:1", "arm64", b"b"), ("other:2", "amd64", b"c")]
+    members = oci_members(
+        [
+            (
+                oci_image([layer_tar({"file": content})], architecture=architecture),
+                {
+                    "annotations": {"io.containerd.image.name": name},
+                    "platform": {"os": "linux", "architecture": architecture},
+                },
+            )
+            for name, architecture, content in images
+        ]
+    )
+    if not as_layout:
+        (directory / "several.tar").write_bytes(tar(members))
+        return str(directory / "several.tar")
+    for name, data in members:
+        (directory / "layout" / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / "layout" / name).write_bytes(data)
+    return str(directory / "layout")
+
+
+@pytest.mark.parametrize("as_layout", [False, True])
+def test_one_of_several_images_is_chosen_and_the_others_are_named(
+    capsys, tmp_path, as_layout, monkeypatch
+):
+    file = several(tmp_path, as_layout=as_layout)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    # Of what is for this machine there is one.
+    found = document(capsys, file)
+    assert (found["name"], found["platform"]) == ("app:1", "linux/arm64")
+    assert found["unknown"][0] == (
+        "this is one of 3 images; there are app:1 (amd64), other:2 (amd64), too, and --name or "
+        "--architecture chooses another"
+    )
+    found = document(capsys, file, "--name", "app:1", "--architecture", "amd64")
+    assert (found["name"], found["platform"]) == ("app:1", "linux/amd64")
+    assert document(capsys, file, "--name", "other:2")["name"] == "other:2"
+    with pytest.raises(UserError, match=r"holds several images: .*one with --name and its tag"):
+        explained(capsys, file, "--architecture", "amd64")
+    said = "holds no image third:latest, only .*; set --name and its tag to one that it holds"
+    with pytest.raises(UserError, match=said):
+        explained(capsys, file, "--name", "third")
+
+
+def test_a_name_chooses_nothing_where_there_is_one_image(capsys, graph):
+    with pytest.raises(UserError, match="is of one image, and none of it can be chosen"):
+        explained(capsys, graph, "--name", "app:1")
+
+
+def test_equal_files_in_an_archive_are_found_in_its_layers(capsys, tmp_path):
+    same, one, other = b"s" * 5000, path("one-1"), path("other-1")
+    layers = [
+        layer_tar({f"{one}/a": same, f"{one}/b": same, f"{one}/c": b"c" * 5000}),
+        layer_tar({f"{other}/a": same, f"{other}/small": b"x" * 4000, "etc/a": same}),
+        layer_tar({f"{one}/small": b"x" * 4000, f"{one}/a": same}),
+    ]
+    (tmp_path / "image.tar").write_bytes(archive(layers))
+    found = document(capsys, str(tmp_path / "image.tar"), "--equal-files")
+    assert found["equalFiles"] == [{"size": 5000, "files": [f"{other}/a", f"{one}/a", f"{one}/b"]}]
+    assert "equalFiles" not in document(capsys, str(tmp_path / "image.tar"))
+    text = explained(capsys, str(tmp_path / "image.tar"), "--equal-files")
+    assert f"10.0 kB      3  {other}/a" in text
