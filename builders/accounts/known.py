@@ -44,7 +44,7 @@ class KnownLayer:
     has in a registry, `media_type` what it is there; each is None where it is not known. `paths`
     are its store paths, with the bytes that each has in it, by the image's measure. `directories`
     are the bytes of what else is in it, by its first two directories, where the layer could be
-    looked into.
+    looked into. A layer that `is_fixed` is a blob already, and is sent as that.
     """
 
     kind: str
@@ -56,6 +56,7 @@ class KnownLayer:
     paths: Mapping[str, int] = field(default_factory=dict)
     directories: Mapping[str, int] = field(default_factory=dict)
     comment: str = ""
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,7 @@ def _known_layer(layer: RemoteLayer) -> KnownLayer:
         media_type=_layer_type(layer.media_type),
         paths=dict.fromkeys(paths, 0),
         comment="" if paths or kind == CUSTOMISATION else comment,
+        is_fixed=True,
     )
 
 

@@ -90,7 +90,8 @@ def _opened(path: str, sending: Sending) -> OpenImage | None:
 def _known_blob(layer: KnownLayer, opened: OpenLayer, cache: DigestCache) -> KnownLayer:
     """Return `layer` with what is known without compressing it."""
     if opened.descriptor:
-        return _as_blob(layer, opened.descriptor)
+        # Nobody asks for the content of what lies there as a blob.
+        return replace(_as_blob(layer, opened.descriptor), is_fixed=opened.diff_id is None)
     if layer.blob_size is not None and layer.media_type == opened.media_type:
         return layer
     known = cache.get(layer.diff_id or "", opened.compressor or "")

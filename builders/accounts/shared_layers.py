@@ -41,8 +41,11 @@ def _filled(layer: KnownLayer, other: KnownLayer, *, measured: bool) -> KnownLay
 def is_there(layer: KnownLayer, others: Sequence[KnownLayer]) -> bool:
     """Whether one of `others`, which have the same content, is the blob that `layer` is.
 
-    What is compressed in another way is another blob.
+    What is compressed in another way is another blob. Of a layer that is still to be compressed, a
+    push takes what is there, whoever compressed it, as long as its media type is the same.
     """
+    if layer.is_fixed:
+        return any(other.blob in (None, layer.blob) for other in others)
     # A base image in an archive may have lost what its layers were before.
     is_open = layer.media_type is None or (layer.kind == BASE and layer.media_type == _PLAIN)
     return any(is_open or other.media_type in (None, layer.media_type) for other in others)

@@ -1,9 +1,11 @@
 """Images of registries, as they are explained and compared."""
 
 import argparse
+import gzip
 import hashlib
 import io
 import json
+import tarfile
 from functools import partial
 
 import jsonschema
@@ -11,11 +13,13 @@ import pytest
 
 from builders.blobs.layer_compression import LayerCompression
 from builders.console.errors import UserError
+from builders.formats.image_sources import Reading, read_source
 from builders.formats.image_stream import stream_image
 from builders.programs import diff, explain
 from builders.registry.client import Client
 from tests.unit.accounts.planned import planned
-from tests.unit.registry.pushing import SOON, opened, push
+from tests.unit.archives import oci_image, oci_members
+from tests.unit.registry.pushing import SOON, client_of, opened, push
 from tests.unit.registry.quirks import Fault, Quirks, running
 from tests.unit.support import BUILDERS
 
@@ -314,3 +318,28 @@ def test_what_is_no_image_is_said(registry, run):
     registry._store_manifest("app", "old", "application/json", old)
     with pytest.raises(UserError, match="it has no configuration"):
         run(explain, f"docker://{registry.name('app:old')}")
+
+
+def test_layers_that_a_layout_has_as_blobs_are_sent_as_they_are(
+    registry, pushed, document, tmp_path
+):
+    plan, _, name = pushed
+    with open(tmp_path / "image.tar", "wb") as file:
+        stream_image(plan, file.fileno(), repo_tag="app:1", jobs=1, moving=False)
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        tars = [
+            archive.extractfile(f"{layer.diff_id[7:]}/layer.tar").read() for layer in plan.layers
+        ]
+    # By another compressor than ours, but for the first layer.
+    manifest = registry.image("app", "1")
+    first = registry.blobs["app"][manifest["layers"][0]["digest"]]
+    stored = [first, *(gzip.compress(data, 1, mtime=0) for data in tars[1:])]
+    for member, data in oci_members([(oci_image(tars, stored=stored), {})]):
+        (tmp_path / "layout" / member).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "layout" / member).write_bytes(data)
+    found = document(diff, name, str(tmp_path / "layout"))["push"]
+    assert (found["layers"], found["compressed"]) == (3, sum(map(len, stored[1:])))
+    client = client_of(registry)
+    source = read_source(str(tmp_path / "layout"), Reading(None, "amd64", 1, "")).source
+    push(registry, source, client=client)
+    assert found["compressed"] + found["documents"] == client.transport.sent
