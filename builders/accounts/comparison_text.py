@@ -85,7 +85,8 @@ def _pull(comparison: Comparison) -> str:
 
 
 def _cause_row(cause: Cause) -> tuple[str, str, str]:
-    versions = _arrow(_versions(cause.old), _versions(cause.new))
+    old, new = _versions(cause.old), _versions(cause.new)
+    versions = _arrow(old, new) if any((*old, *new)) else _NOTHING
     return cause.package, versions, REASONS[cause.reason]
 
 

@@ -14,7 +14,8 @@ from typing import Final
 
 from builders.accounts.known import EqualFiles, Evidence
 from builders.compression.streams import CHUNK, Reader, Section
-from builders.tar.member import Member
+from builders.tar.header import HARD_LINK, SYMLINK
+from builders.tar.member import Member, normalise
 from builders.tar.reader import Scan
 from builders.tar.tape import Tape
 
@@ -90,8 +91,15 @@ def scan_layer(source: Reader, *, what: str, with_files: bool = False) -> LayerC
         else:
             found.paths[path] = found.paths.get(path, 0) + end - start
         mentions = found.mentions.setdefault(path or "", {})
-        if member.linkname:
+        if member.type == SYMLINK:
             _note(os.fsencode(member.linkname), 0, f"/{member.name}", mentions)
+        elif member.type == HARD_LINK:
+            # Its target is only the other name of the file, whose content is both's.
+            file = f"/{normalise(member.linkname)}"
+            there = found.mentions.get(store_path_of(file[1:]) or "", {})
+            for hash_, evidence in list(there.items()):
+                if evidence.file == file:
+                    mentions.setdefault(hash_, evidence)
         if member.is_file and member.size >= _SPAN:
             content: Reader = Section(tape, member.size)
             wanted = with_files and path is not None and member.size >= SMALLEST_EQUAL

@@ -175,3 +175,10 @@ def test_layers_of_which_nothing_is_known_are_not_the_same():
     account = account_of(new)
     itself = compare_accounts(account, account, same_content=lambda old, new: None)
     assert itself.layers == ()
+
+
+def test_a_cause_without_a_version_has_no_arrow():
+    old, new = image(graph({"text": []}), [["text"]]), image(graph({"other-1": []}), [["other-1"]])
+    lines = list(comparison_lines(compared(old, new), width=100))
+    assert "  other ∅ → 1: new in the image" in lines
+    assert "  text: no longer in the image" in lines

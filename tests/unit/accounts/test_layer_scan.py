@@ -1,13 +1,14 @@
 """Looking into layers."""
 
 import io
+import tarfile
 
 import pytest
 
 from builders.accounts.known import Evidence
 from builders.accounts.layer_scan import hash_of, mentioned, scan_layer, store_path_of
 from builders.compression.streams import CHUNK
-from tests.unit.accounts.images import LEFT, RIGHT, layer_tar, two_paths
+from tests.unit.accounts.images import LEFT, RIGHT, layer_tar, path, two_paths
 
 
 def scan(data):
@@ -58,3 +59,19 @@ def test_a_member_lies_in_a_store_path_or_in_none(name, expected):
 
 def test_a_store_path_that_is_a_file_counts_its_bytes():
     assert scan(layer_tar({LEFT: b"x"})).paths == {LEFT: 1024}
+
+
+def test_a_hard_link_refers_to_what_its_file_names_and_not_to_where_it_leads():
+    out = io.BytesIO()
+    other = path("other-1")
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        header = tarfile.TarInfo(f"{RIGHT[1:]}/file")
+        header.size = len(other)
+        archive.addfile(header, io.BytesIO(other.encode()))
+        header = tarfile.TarInfo(f"{LEFT[1:]}/file")
+        header.type, header.linkname = tarfile.LNKTYPE, f"{RIGHT[1:]}/file"
+        archive.addfile(header)
+    found = scan(out.getvalue())
+    assert found.paths == {RIGHT: 1024, LEFT: 512}
+    place = {hash_of(other): Evidence(f"{RIGHT}/file", len("/nix/store/"))}
+    assert found.mentions == {RIGHT: place, LEFT: place}
