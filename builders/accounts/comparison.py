@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from builders.accounts.account import Account, LayerAccount, store_name
 from builders.accounts.causes import Causes, SameContent, find_causes
-from builders.accounts.known import KnownLayer
+from builders.accounts.known import PLAN, KnownLayer
 from builders.accounts.pairing import Pairing, pair
 from builders.accounts.shared_layers import is_there
 from builders.closure.package_names import parse_name
@@ -43,7 +43,8 @@ class LayerChange:
 
     `changed` are its store paths that the old image lacks, the largest first, and `moved` those
     that are in another layer there. `way` leads from one of `changed` to a cause: the shortest.
-    `is_recompressed` says that the old image has the layer, but compressed in another way.
+    `is_recompressed` says that the old image has the layer, but compressed in another way, and
+    `is_dated` that its content takes the time at which it is written.
     """
 
     layer: LayerAccount
@@ -51,6 +52,7 @@ class LayerChange:
     moved: tuple[str, ...]
     way: tuple[str, ...]
     is_recompressed: bool = False
+    is_dated: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,19 +156,24 @@ def _versions(paths: Sequence[str]) -> tuple[str, ...]:
 def _keys(old: Account, new: Account) -> tuple[list[object], list[object]]:
     """Return what layers are known by: digests, or, where one side lacks any, their paths.
 
-    A layer that has neither is like no other, but for itself.
+    A layer that has neither is like no other, but for itself, and so is one of a plan whose digest
+    waits for the time at which it is written.
     """
     sides = (old.layers, new.layers)
     by_digest = all(layer.known.diff_id for layers in sides for layer in layers)
 
-    def key(layer: LayerAccount) -> object:
+    def key(layer: LayerAccount, account: Account) -> object:
         known = layer.known
-        if known.paths and not by_digest:
+        if known.paths and not by_digest and not _takes_time(layer, account):
             return tuple(sorted(known.paths))
         return known.diff_id or id(known)
 
-    left, right = (list(map(key, layers)) for layers in sides)
+    left, right = ([key(layer, side) for layer in side.layers] for side in (old, new))
     return left, right
+
+
+def _takes_time(layer: LayerAccount, account: Account) -> bool:
+    return account.image.source == PLAN and layer.known.diff_id is None
 
 
 def _missing_layers(old: Account, new: Account) -> list[LayerAccount]:
@@ -215,6 +222,7 @@ def _layer_change(layer: LayerAccount, old: Account, new: Account, causes: Cause
         changed=changed,
         moved=tuple(path for path in paths if path in old.paths),
         way=min(ways, key=lambda way: (len(way), way), default=()),
+        is_dated=_takes_time(layer, new),
         is_recompressed=layer.known.diff_id is not None
         and layer.known.diff_id in {other.known.diff_id for other in old.layers},
     )

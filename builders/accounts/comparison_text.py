@@ -172,6 +172,8 @@ def through(change: LayerChange) -> str:
     """Return why a layer changed, in words."""
     if change.is_recompressed:
         return "compressed in another way"
+    if change.is_dated and not change.changed:
+        return "takes the time when it is written"
     if change.way:
         more = len(change.changed) - 1
         rest = f" (and {more} more)" if more else ""

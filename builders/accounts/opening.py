@@ -91,7 +91,10 @@ def _first_bytes(path: str) -> bytes:
                 )
             return file.read(512)
     except FileNotFoundError:
-        die(f"{path} does not exist", hint="check the path, and build the image")
+        die(
+            f"{path} does not exist",
+            hint="check the path, and build the image; one of a registry is docker://NAME:TAG",
+        )
     except OSError as error:
         die(f"can't read {path}: {error.strerror}", hint="check the path, and make it readable")
 

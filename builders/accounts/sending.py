@@ -89,6 +89,8 @@ def _opened(path: str, sending: Sending) -> OpenImage | None:
 
 def _known_blob(layer: KnownLayer, opened: OpenLayer, cache: DigestCache) -> KnownLayer:
     """Return `layer` with what is known without compressing it."""
+    if layer.size is None and opened.diff_id is not None:
+        layer = replace(layer, size=opened.size)
     if opened.descriptor:
         # Nobody asks for the content of what lies there as a blob.
         return replace(_as_blob(layer, opened.descriptor), is_fixed=opened.diff_id is None)

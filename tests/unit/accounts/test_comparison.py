@@ -9,7 +9,7 @@ from builders.accounts.account import account_of
 from builders.accounts.comparison import FieldChange, compare_accounts
 from builders.accounts.comparison_documents import comparison_document
 from builders.accounts.comparison_text import comparison_lines
-from builders.accounts.known import CUSTOMISATION, KnownLayer
+from builders.accounts.known import CUSTOMISATION, GRAPH, KnownLayer
 from builders.console.tables import display_width
 from tests.unit.accounts.images import graph, image, path
 from tests.unit.support import BUILDERS
@@ -49,7 +49,7 @@ def test_layers_to_send_are_those_that_the_old_image_lacks():
 def test_where_one_side_has_no_digests_layers_are_known_by_their_paths():
     old, new = sides()
     bare = tuple(replace(layer, diff_id=None) for layer in old.layers)
-    found = compared(replace(old, layers=bare), new)
+    found = compared(replace(old, layers=bare, source=GRAPH), new)
     assert [change.layer.number for change in found.layers] == [2, 4]
     assert found.pull_by_chain.layers == 3
 
@@ -182,3 +182,14 @@ def test_a_cause_without_a_version_has_no_arrow():
     lines = list(comparison_lines(compared(old, new), width=100))
     assert "  other ∅ → 1: new in the image" in lines
     assert "  text: no longer in the image" in lines
+
+
+def test_layers_that_take_the_time_when_they_are_written_are_sent_each_time():
+    old, new = sides()
+    old, new = (
+        replace(side, layers=tuple(replace(layer, diff_id=None) for layer in side.layers))
+        for side in (old, new)
+    )
+    found = compared(old, new)
+    assert found.push.layers == 4
+    assert "takes the time when it is written" in "\n".join(comparison_lines(found, width=100))
