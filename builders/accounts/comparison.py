@@ -104,7 +104,8 @@ class Comparison:
 
 def compare_accounts(old: Account, new: Account, *, same_content: SameContent) -> Comparison:
     """Return what changed; `same_content` is as in builders.accounts.causes."""
-    pairing = pair(old, new)
+    names_paths = old.image.names_paths and new.image.names_paths
+    pairing = pair(old, new) if names_paths else Pairing(frozenset(), {}, (), ())
     causes = find_causes(old, new, pairing, same_content=same_content)
     has_layers = all(account.layers or not account.paths for account in (old, new))
     missing = _missing_layers(old, new) if has_layers else []
@@ -113,7 +114,7 @@ def compare_accounts(old: Account, new: Account, *, same_content: SameContent) -
         new=new,
         pairing=pairing,
         causes=causes,
-        packages=tuple(_packages(old, new)),
+        packages=tuple(_packages(old, new)) if names_paths else (),
         layers=tuple(_layer_change(layer, old, new, causes) for layer in missing),
         push=_transfer(missing, old, new) if has_layers else None,
         pull_by_chain=_transfer(_above_change(old, new), old, new) if has_layers else None,
@@ -214,7 +215,8 @@ def _transfer(layers: Sequence[LayerAccount], old: Account, new: Account) -> Tra
 
 
 def _layer_change(layer: LayerAccount, old: Account, new: Account, causes: Causes) -> LayerChange:
-    paths = sorted(layer.known.paths, key=lambda path: (-new.paths[path].own, path))
+    known = layer.known.paths if old.image.names_paths else ()
+    paths = sorted(known, key=lambda path: (-new.paths[path].own, path))
     changed = tuple(path for path in paths if path not in old.paths)
     ways = [way for path in changed if (way := causes.way(path))]
     return LayerChange(

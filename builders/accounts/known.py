@@ -44,7 +44,8 @@ class KnownLayer:
     has in a registry, `media_type` what it is there; each is None where it is not known. `paths`
     are its store paths, with the bytes that each has in it, by the image's measure. `directories`
     are the bytes of what else is in it, by its first two directories, where the layer could be
-    looked into. A layer that `is_fixed` is a blob already, and is sent as that.
+    looked into. A layer that `is_fixed` is a blob already, and is sent as that; `compressor` is
+    what its manifest says has made it.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class KnownLayer:
     directories: Mapping[str, int] = field(default_factory=dict)
     comment: str = ""
     is_fixed: bool = False
+    compressor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ class KnownImage:
     config_digest: str | None = None
     documents: int | None = None
     unknown: tuple[str, ...] = ()
+
+    @property
+    def names_paths(self) -> bool:
+        """Whether its store paths are known: the history of a registry's may not name them."""
+        return self.source != REGISTRY or self.measure is not None or bool(self.paths)
 
     @property
     def paths(self) -> dict[str, tuple[int, ...]]:

@@ -153,6 +153,7 @@ def _known_layer(layer: RemoteLayer) -> KnownLayer:
         paths=dict.fromkeys(paths, 0),
         comment="" if paths or kind == CUSTOMISATION else comment,
         is_fixed=True,
+        compressor=layer.compressor,
     )
 
 
@@ -188,7 +189,7 @@ def paths_in_comment(comment: str) -> tuple[str, ...]:
 
 
 def _about_platforms(image: StoredImage) -> tuple[str, ...]:
-    if not image.platforms:
+    if "," not in image.platforms:
         return ()
     chosen = platform_of(image.config) or "an unknown platform"
     return (
@@ -200,8 +201,8 @@ def _about_platforms(image: StoredImage) -> tuple[str, ...]:
 def _not_known(image: StoredImage, layers: tuple[KnownLayer, ...]) -> tuple[str, ...]:
     name = image.reference
     sentences = [
-        f"of {name}, manifest and configuration were read alone: sizes of store paths and why they "
-        "are there is not known; --layers reads the layers, too"
+        f"of {name}, manifest and configuration were read alone: sizes of store paths, and why "
+        "they are there, are not known; --layers reads the layers, too"
     ]
     if layers and not any(layer.paths for layer in layers):
         sentences.append(f"the history of {name} names no store paths")

@@ -12,7 +12,7 @@ from typing import Final
 
 from builders.accounts.known import ARCHIVE, GRAPH, REGISTRY, KnownImage, KnownLayer
 from builders.accounts.shared_layers import is_there
-from builders.blobs.descriptors import Descriptor
+from builders.blobs.descriptors import COMPRESSOR, Descriptor
 from builders.blobs.layer_compression import LayerCompression
 from builders.blobs.layer_measures import measure_layers
 from builders.blobs.open_images import OpenImage, OpenLayer
@@ -67,7 +67,7 @@ def with_sent(new: KnownImage, old: KnownImage, path: str, sending: Sending) -> 
     return replace(
         new,
         layers=layers,
-        documents=_documents(source, layers),
+        documents=_documents(source, layers, old),
         unknown=(*new.unknown, *unknown),
     )
 
@@ -141,18 +141,24 @@ def _made(
     return made, tuple(unknown)
 
 
-def _documents(source: OpenImage, layers: Sequence[KnownLayer]) -> int:
+def _documents(source: OpenImage, layers: Sequence[KnownLayer], old: KnownImage) -> int:
     """Return the bytes of configuration and manifest; digests that are not known are as long."""
-    blobs = [
-        Blob(
-            opened.describe(
-                layer.blob or _NO_DIGEST,
-                opened.size if layer.blob_size is None else layer.blob_size,
-            )
-            if opened.descriptor is None
-            else opened.descriptor,
-            opened.content,
-        )
-        for layer, opened in zip(layers, source.layers, strict=True)
-    ]
+    there = {layer.diff_id: layer for layer in old.layers if layer.blob and layer.blob_size}
+    blobs = []
+    for layer, opened in zip(layers, source.layers, strict=True):
+        same = there.get(layer.diff_id)
+        if same and old.source == REGISTRY and is_there(layer, [same]):
+            descriptor = _as_there(same)
+        else:
+            size = opened.size if layer.blob_size is None else layer.blob_size
+            described = opened.describe(layer.blob or _NO_DIGEST, size)
+            descriptor = opened.descriptor or described
+        blobs.append(Blob(descriptor, opened.content))
     return len(source.config) + source.close(blobs).manifest.descriptor.size
+
+
+def _as_there(layer: KnownLayer) -> Descriptor:
+    annotations = {COMPRESSOR: layer.compressor} if layer.compressor else {}
+    return Descriptor(
+        layer.media_type or "", layer.blob or _NO_DIGEST, layer.blob_size or 0, annotations
+    )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from builders.blobs.descriptors import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE
+from builders.blobs.descriptors import COMPRESSOR, CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE
 from builders.compression.streams import CHUNK, Chunks, Reader
 from builders.console.errors import UserError, die
 from builders.formats.image_index import IndexEntry, choose_platform, describe_platforms, read_index
@@ -61,12 +61,17 @@ class VersionReference:
 
 @dataclass(frozen=True)
 class RemoteLayer:
-    """A layer as the registry has it; `entry` is its entry of the history, {} if there is none."""
+    """A layer as the registry has it.
+
+    `compressor` is what a manifest of ours says has compressed it, and `entry` its entry of the
+    history, {} if there is none.
+    """
 
     digest: str
     size: int
     media_type: str
     diff_id: str
+    compressor: str | None
     entry: Mapping[str, Any]
 
 
@@ -260,10 +265,16 @@ def _layers(manifest: JsonValue, config: JsonValue) -> tuple[RemoteLayer, ...]:
             size=layer["size"].natural(),
             media_type=layer["mediaType"].string(),
             diff_id=f"sha256:{claim.digest()}",
+            compressor=_compressor(layer),
             entry=entry,
         )
         for layer, claim, entry in zip(layers, claimed, history, strict=True)
     )
+
+
+def _compressor(layer: JsonValue) -> str | None:
+    value = layer["annotations"].or_else({}).lookup(COMPRESSOR).value
+    return value if isinstance(value, str) else None
 
 
 def _history(config: JsonValue, count: int) -> Sequence[Mapping[str, Any]]:

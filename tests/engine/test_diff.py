@@ -81,6 +81,9 @@ def test_a_plan_against_the_registry_is_as_against_a_plan_and_as_a_push(server, 
     run("push", str(old), name, *options)
     remote = run("diff", f"docker://{name}", str(new), *options)
     plans = run("diff", str(old), str(new), *options)
+    documents = [side["push"].pop("documents") for side in (remote, plans)]
+    # The registry knows as well how many digits the sizes of its layers have.
+    assert documents[0] == pytest.approx(documents[1], abs=100)
     for key in ("push", "causes", "packages", "layers", "config"):
         if key == "packages":
             remote[key], plans[key] = (
@@ -89,7 +92,7 @@ def test_a_plan_against_the_registry_is_as_against_a_plan_and_as_a_push(server, 
             )
         assert remote[key] == plans[key], key
     sent = run("push", str(new), name, *options)["bytesSent"]
-    expected = remote["push"]["compressed"] + remote["push"]["documents"]
+    expected = remote["push"]["compressed"] + documents[0]
     assert expected == pytest.approx(sent, rel=0.02)
     assert (sent == 0) == (what == "nothing")
     causes = {cause["package"] for cause in remote["causes"]}

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import pathlib
 import tarfile
 from functools import partial
 
@@ -129,11 +130,13 @@ def test_layers_are_read_where_that_is_asked_for(registry, pushed, document, tmp
 def test_a_plan_is_compared_with_a_registry_as_with_the_plan_of_what_is_there(
     pushed, document, tmp_path
 ):
-    _, old, name = pushed
-    (tmp_path / "new").mkdir()
+    plan, old, name = pushed
     # In the store of the old one: what didn't change has the same path.
     _, new = planned(tmp_path / "old2", NEW, digits={"app-1.0": "b"}, store=tmp_path / "old/store")
     expected, found = document(diff, old, new), document(diff, name, new)
+    # The registry knows as well how many digits the sizes of its layers have.
+    documents = [one["push"].pop("documents") for one in (expected, found)]
+    assert documents[1] == pytest.approx(documents[0], abs=2 * len(plan.layers))
     assert found["push"] == expected["push"]
     assert found["push"]["layers"] == 2
     assert found["causes"] == expected["causes"]
@@ -343,3 +346,49 @@ def test_layers_that_a_layout_has_as_blobs_are_sent_as_they_are(
     source = read_source(str(tmp_path / "layout"), Reading(None, "amd64", 1, "")).source
     push(registry, source, client=client)
     assert found["compressed"] + found["documents"] == client.transport.sent
+
+
+def test_of_layers_that_others_compressed_the_manifest_says_less(
+    registry, pushed, document, tmp_path
+):
+    """As a push writes it: there is no word of our compressor, whose bytes these are not."""
+    _, _, name = pushed
+    kind, data = registry.tag("app", "1")
+    manifest = json.loads(data)
+    for layer in manifest["layers"]:
+        del layer["annotations"]
+    registry._store_manifest("app", "1", kind, json.dumps(manifest).encode())
+    plan, new = planned(tmp_path / "n", NEW, digits={"app-1.0": "b"}, store=tmp_path / "old/store")
+    found = document(diff, name, new)["push"]
+    client = client_of(registry)
+    push(registry, opened(plan), client=client)
+    assert found["compressed"] + found["documents"] == client.transport.sent
+
+
+def test_packages_are_not_said_to_be_new_where_the_history_names_none(
+    registry, pushed, document, run
+):
+    _, new, name = pushed
+    kind, data = registry.tag("app", "1")
+    manifest = json.loads(data)
+    config = json.loads(registry.blobs["app"][manifest["config"]["digest"]])
+    config["history"] = [{"comment": "customisation layer"}] * 4
+    config = json.dumps(config).encode()
+    digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    registry.blobs["app"][digest] = config
+    manifest["config"] |= {"digest": digest, "size": len(config)}
+    registry._store_manifest("app", "1", kind, json.dumps(manifest).encode())
+    found = document(diff, name, new)
+    assert found["push"]["layers"] == 0
+    assert found["push"]["documents"] > 0
+    other, _ = planned(new_directory(new), NEW)
+    push(registry, opened(other), tags=("2",))
+    found = document(diff, name, name.replace(":1", ":2"))
+    assert found["push"]["layers"] == 3
+    assert (found["causes"], found["packages"]) == ([], [])
+    assert "names no store paths" in " ".join(found["unknown"])
+    assert "libc-2" in run(diff, name, name.replace(":1", ":2"))
+
+
+def new_directory(file):
+    return pathlib.Path(file).parent.parent / "another"
