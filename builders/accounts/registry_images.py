@@ -4,7 +4,6 @@ The history of our own images names the store paths of each layer. So manifest a
 some kilobytes, tell what is in which layer, and layers are read only where that is asked for.
 """
 
-import ast
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -27,12 +26,12 @@ from builders.console.errors import die
 from builders.image.layer_kinds import MEDIA_TYPES
 from builders.registry.remote_images import RemoteLayer, RemoteReader, StoredImage
 
-_STORE_PATHS: Final = "store paths: "
-"""Begins the comment of a layer of store paths; a list as Python writes it follows."""
+_LIST_BEGINS: Final = "store paths: ['"
+_LIST_ENDS: Final = "']"
+"""Around the comment of a layer of store paths: a list as Python writes it."""
 _CUSTOMISATION_COMMENT: Final = "customisation layer"
 _STORE_PATH: Final = re.compile(r"/(?:[^/]+/)*[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+._?=-]{1,211}")
 _DOCKER_LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar"
-_COMMENT_MAX: Final = 1 << 22
 
 
 def known_stored(image: StoredImage) -> KnownImage:
@@ -175,17 +174,10 @@ def paths_in_comment(comment: str) -> tuple[str, ...]:
 
     Whoever pushed the image wrote the comment: what is no list of store paths lists none.
     """
-    if not comment.startswith(_STORE_PATHS) or len(comment) > _COMMENT_MAX:
+    if not (comment.startswith(_LIST_BEGINS) and comment.endswith(_LIST_ENDS)):
         return ()
-    try:
-        listed = ast.literal_eval(comment.removeprefix(_STORE_PATHS))
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return ()
-    if not isinstance(listed, list):
-        return ()
-    if not all(isinstance(path, str) and _STORE_PATH.fullmatch(path) for path in listed):
-        return ()
-    return tuple(dict.fromkeys(listed))
+    listed = comment[len(_LIST_BEGINS) : -len(_LIST_ENDS)].split("', '")
+    return tuple(dict.fromkeys(listed)) if all(map(_STORE_PATH.fullmatch, listed)) else ()
 
 
 def _about_platforms(image: StoredImage) -> tuple[str, ...]:

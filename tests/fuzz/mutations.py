@@ -307,6 +307,22 @@ def answer(chance):
     return damage_json({"schemaVersion": 2, "manifests": entries}, chance)
 
 
+def stored(chance):
+    """The documents of an image in a registry: index, manifest and configuration, one a line."""
+    layer = b"not read"
+    paths = [f"/nix/store/{number:032}-p{number}-1" for number in range(3)]
+    history = [{"comment": f"store paths: {paths}"}, {"created_by": "RUN x", "empty_layer": True}]
+    data = _maybe(config([layer], history=history), chance)
+    *_, (_, manifest) = oci_image([layer])
+    manifest = json.loads(manifest)
+    manifest["config"] = descriptor(data, "application/vnd.oci.image.config.v1+json")
+    manifest = _maybe(manifest, chance)
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    entry = descriptor(manifest, kind, platform={"os": "linux", "architecture": "amd64"})
+    index = _maybe({"schemaVersion": 2, "manifests": [entry]}, chance)
+    return json.dumps([part.hex() for part in (index, manifest, data)]).encode()
+
+
 def graph(chance):
     """A closure graph, as `layers` reads it."""
     paths = [f"/nix/store/{letter * 32}-{letter}" for letter in "abcdefgh"]

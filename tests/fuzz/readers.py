@@ -16,6 +16,7 @@ from builders.accounts.comparison import compare_accounts
 from builders.accounts.comparison_documents import comparison_document
 from builders.accounts.documents import account_document
 from builders.accounts.opening import open_image
+from builders.accounts.registry_images import known_stored
 from builders.accounts.text import image_lines
 from builders.blobs.source import Blob, Bytes
 from builders.closure.popularity import limit_layers
@@ -33,6 +34,9 @@ from builders.image.layering import LAYERINGS, assign_layers
 from builders.image.plan import Plan, plan_from_json
 from builders.image.platform import Platform
 from builders.programs.list_layers import load_graph
+from builders.registry.answers import Answer
+from builders.registry.destinations import Repository
+from builders.registry.remote_images import RemoteReader, VersionReference
 from builders.report.page import page
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
@@ -196,6 +200,36 @@ def read_answer(path, directory):
         assert chosen is None or len(chosen.digest) == 71
 
 
+class _Registry:
+    """A client of a registry that has these documents, the first one under the tag."""
+
+    has_credentials = False
+
+    def __init__(self, documents):
+        self.documents = {f"sha256:{hashlib.sha256(data).hexdigest()}": data for data in documents}
+        self.documents["1"] = documents[0]
+
+    def ask(self, method, path, scopes, **more):
+        data = self.documents.get(path.rpartition("/")[2])
+        return Answer(404 if data is None else 200, {}, data or b"", "http://registry" + path)
+
+
+def read_stored(path, directory):
+    """An image of a registry, by its documents."""
+    with open(path, encoding="utf-8") as file:
+        documents = [bytes.fromhex(data) for data in json.load(file)]
+    for first in range(2):
+        reference = VersionReference(Repository("registry.example", "app"), "1")
+        reader = RemoteReader(_Registry(documents[first:]), reference.repository)
+        image = known_stored(reader.image(reference, architecture="amd64"))
+        account = account_of(image)
+        json.dumps(account_document(account))
+        assert all(display_width(line) <= 40 for line in image_lines(account, width=40))
+        same = compare_accounts(account, account, same_content=lambda old, new: None)
+        assert (same.causes.causes, same.layers, same.config) == ((), (), ())
+        json.dumps(comparison_document(same))
+
+
 def read_graph(path, directory):
     """A graph of `layers`."""
     graph = load_graph(path)
@@ -240,6 +274,7 @@ KINDS = {
     "layer": (mutations.any_layer, read_layer),
     "image": (mutations.image, read_image),
     "answer": (mutations.answer, read_answer),
+    "stored": (mutations.stored, read_stored),
     "graph": (mutations.graph, read_graph),
     "plan": (mutations.plan, read_plan),
     "stream": (mutations.stream, read_stream),

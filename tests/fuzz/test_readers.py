@@ -24,7 +24,15 @@ SEED = os.environ.get("LONGSHORE_FUZZ_SEED", "15")
 PATIENCE = 20
 """Seconds for one input."""
 MEMORY = 1 << 30
-SHARES = {"layer": 0.3, "image": 0.45, "answer": 0.05, "graph": 0.1, "plan": 0.05, "stream": 0.05}
+SHARES = {
+    "layer": 0.3,
+    "image": 0.4,
+    "answer": 0.05,
+    "stored": 0.05,
+    "graph": 0.1,
+    "plan": 0.05,
+    "stream": 0.05,
+}
 """Of the time, by kind."""
 SAMPLE = 50
 """Of so many images that are accepted, one is shown to skopeo."""
