@@ -35,8 +35,10 @@ from builders.image.plan import Plan, plan_from_json
 from builders.image.platform import Platform
 from builders.programs.list_layers import load_graph
 from builders.registry.answers import Answer
+from builders.registry.client import Client
 from builders.registry.destinations import Repository
 from builders.registry.remote_images import RemoteReader, VersionReference
+from builders.registry.transport import Transport
 from builders.report.page import page
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.export import write_file_system
@@ -200,12 +202,11 @@ def read_answer(path, directory):
         assert chosen is None or len(chosen.digest) == 71
 
 
-class _Registry:
+class _Registry(Client):
     """A client of a registry that has these documents, the first one under the tag."""
 
-    has_credentials = False
-
     def __init__(self, documents):
+        super().__init__("registry.example", Transport(), lambda: None)
         self.documents = {f"sha256:{hashlib.sha256(data).hexdigest()}": data for data in documents}
         self.documents["1"] = documents[0]
 
