@@ -51,7 +51,7 @@ def with_sent(new: KnownImage, old: KnownImage, path: str, sending: Sending) -> 
     if source is None or len(source.layers) != len(new.layers):
         return new
     layers = tuple(
-        _known_blob(layer, opened, sending.cache)
+        _known_blob(layer, opened, sending)
         for layer, opened in zip(new.layers, source.layers, strict=True)
     )
     missing = [
@@ -87,16 +87,19 @@ def _opened(path: str, sending: Sending) -> OpenImage | None:
     return None
 
 
-def _known_blob(layer: KnownLayer, opened: OpenLayer, cache: DigestCache) -> KnownLayer:
+def _known_blob(layer: KnownLayer, opened: OpenLayer, sending: Sending) -> KnownLayer:
     """Return `layer` with what is known without compressing it."""
     if layer.size is None and opened.diff_id is not None:
         layer = replace(layer, size=opened.size)
     if opened.descriptor:
         # Nobody asks for the content of what lies there as a blob.
         return replace(_as_blob(layer, opened.descriptor), is_fixed=opened.diff_id is None)
-    if layer.blob_size is not None and layer.media_type == opened.media_type:
+    # What was told of the layer counts, unless another compression is asked for.
+    if layer.blob_size is not None and (
+        sending.compression is None or layer.media_type == opened.media_type
+    ):
         return layer
-    known = cache.get(layer.diff_id or "", opened.compressor or "")
+    known = sending.cache.get(layer.diff_id or "", opened.compressor or "")
     if known:
         return _as_blob(layer, opened.describe(*known))
     return replace(layer, blob=None, blob_size=None, media_type=opened.media_type)

@@ -115,3 +115,21 @@ def test_an_image_of_the_registry_is_explained_as_its_plan(server, run):
     assert read["roots"] is not None
     assert read["size"] == here["size"]
     assert {one["path"] for one in read["paths"]} == {one["path"] for one in here["paths"]}
+
+
+def test_what_engines_save_is_the_image_that_they_loaded(run, docker, podman, tmp_path):
+    plan = build(image())
+    stream = build(image().removesuffix(".conf"))
+    saved = {"docker": docker.save(docker.load(stream), tmp_path / "docker.tar")}
+    name = podman.load(stream)
+    for form in ("docker-archive", "oci-archive", "oci-dir"):
+        saved[form] = tmp_path / f"podman-{form}"
+        podman.command("save", "--format", form, "-o", saved[form], name)
+    for where, archive in saved.items():
+        for sides in ((plan, archive), (archive, plan)):
+            found = run("diff", *map(str, sides))
+            assert (found["push"]["layers"], found["pull"]["byChain"]["layers"]) == (0, 0), where
+            assert (found["causes"], found["packages"], found["config"]) == ([], [], []), where
+        explained = run("explain", str(archive))
+        own = sum(one["own"] for one in explained["paths"])
+        assert own + sum(layer["other"] for layer in explained["layers"]) == explained["size"]

@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from builders.blobs.compressed_layers import CompressedLayers, compress_layers
 from builders.blobs.layer_compression import LayerCompression
 from builders.programs import diff
 from tests.unit.accounts.images import LEFT, archive, graph_file, layer_tar, two_paths
@@ -109,3 +110,23 @@ def test_what_was_compressed_once_is_not_again(capsys, tmp_path, monkeypatch):
     lost = next(path for layer in plan.layers for path in layer.store_paths if "ssl" in path)
     os.rename(lost, tmp_path / "lost")
     assert json.loads(differ(capsys, old, new, "--json", "--quick")) == first
+
+
+def test_compressed_layers_that_are_given_are_those_that_are_sent(capsys, tmp_path):
+    _, old = planned(tmp_path / "old", BEFORE)
+    plan, new = planned(
+        tmp_path / "new", AFTER, digits={"app-1.0": "b"}, store=tmp_path / "old/store"
+    )
+    zstd = LayerCompression("zstd")
+    layers = [blob.descriptor for blob in compress_layers(plan, zstd, jobs=1)]
+    (tmp_path / "blobs").write_text(CompressedLayers(zstd, None, tuple(layers)).to_json())
+    given = ("--json", "--new-blobs", str(tmp_path / "blobs"))
+    found = json.loads(differ(capsys, old, new, *given))
+    sizes = {layer.digest: layer.size for layer in layers}
+    assert len(found["layers"]) == 2
+    assert [layer["blobSize"] for layer in found["layers"]] == [
+        sizes[layer["blob"]] for layer in found["layers"]
+    ]
+    # What is asked for has the last word.
+    other = json.loads(differ(capsys, old, new, *given, "--compress", "none"))
+    assert other["push"]["compressed"] == other["push"]["size"]
