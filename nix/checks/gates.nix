@@ -62,7 +62,9 @@ let
       inStore = storePathOf (toString item);
       texts =
         if lib.isAttrs item then
-          lib.unique ([ "${item}" ] ++ map (output: "${item.${output}}") (item.outputs or [ ]))
+          map storePathOf (
+            lib.unique ([ "${item}" ] ++ map (output: "${item.${output}}") (item.outputs or [ ]))
+          )
         else if lib.isString item || inStore != null then
           [ inStore ]
         else if !builtins.pathExists item then
@@ -72,6 +74,8 @@ let
     in
     if lib.elem null texts then
       throw "${where}: ${attribute} has ${toString item}, which is no store path; give a path like ${builtins.storeDir}/HASH-NAME, a package or its name"
+    else if lib.any (lib.hasSuffix ".drv") texts then
+      throw "${where}: ${attribute} has ${toString item}, which is a derivation and not what it makes; give the package itself or its name"
     else
       map builtins.unsafeDiscardStringContext texts;
 

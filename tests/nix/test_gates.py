@@ -126,6 +126,8 @@ def test_the_examples_of_a_layered_image_have_no_faults():
         ("forbid = [ null ];", 'such as "perl", not null'),
         ("forbid = [ /nowhere/perl ];", "forbid has the path /nowhere/perl, which does not exist"),
         ('forbid = [ "/nix/store/perl" ];', "forbid has /nix/store/perl, which is no store path"),
+        ('forbid = [ { outPath = "/x"; } ];', "forbid has /x, which is no store path"),
+        ("forbid = [ bash.drvPath ];", ".drv, which is a derivation and not what it makes"),
         ('lint = "warn";', 'lint must be true, false or "error", not the string "warn"'),
         ("lint = null;", 'lint must be true, false or "error", not null'),
     ],
