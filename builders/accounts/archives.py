@@ -136,6 +136,9 @@ def _known_layer(source: str, layer: BaseLayer, content: LayerContents) -> Known
     # what a registry has.
     is_blob = source == LAYOUT or layer.stored.digest != layer.diff_id
     comment = layer.entry.get("comment") or layer.entry.get("created_by") or ""
+    if comment.endswith(layer.diff_id):
+        # Of an image without a history, that is all that is known.
+        comment = ""
     links = CUSTOMISATION if content.mentions.get("") else FOREIGN
     return KnownLayer(
         kind=STORE if content.paths else links,

@@ -110,3 +110,10 @@ def test_configurations_that_say_odd_things_are_read(tmp_path):
     found = known(tmp_path, archive(two_paths(), **document))
     assert found.platform is None
     assert dump(dict(found.config)) == b'{"Env": null}'
+
+
+def test_an_image_without_a_history_has_no_comments_on_its_layers(tmp_path):
+    empty = known(tmp_path, archive([layer_tar({})]))
+    assert empty.layers[0].comment == ""
+    said = known(tmp_path, archive([layer_tar({})], history=[{"created_by": "RUN x"}]))
+    assert said.layers[0].comment == "RUN x"
