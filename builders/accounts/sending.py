@@ -44,8 +44,8 @@ def with_sent(new: KnownImage, old: KnownImage, path: str, sending: Sending) -> 
 
     Raises nothing: what can't be known stays unknown, and a sentence says so.
     """
-    is_hashed_anew = new.source == ARCHIVE and not sending.threads
-    if new.source in (GRAPH, REGISTRY) or is_hashed_anew:
+    is_hashed = new.source == ARCHIVE or any(layer.diff_id is None for layer in new.layers)
+    if new.source in (GRAPH, REGISTRY) or (is_hashed and not sending.threads):
         return new
     source = _opened(path, sending)
     if source is None or len(source.layers) != len(new.layers):
@@ -57,7 +57,8 @@ def with_sent(new: KnownImage, old: KnownImage, path: str, sending: Sending) -> 
     missing = [
         opened
         for layer, opened in zip(layers, source.layers, strict=True)
-        if layer.blob_size is None and not _has(old, layer)
+        # Of a closure, nobody knows what its layers are.
+        if layer.blob_size is None and old.source != GRAPH and not _has(old, layer)
     ]
     made, unknown = _made(missing, sending)
     layers = tuple(

@@ -130,3 +130,11 @@ def test_compressed_layers_that_are_given_are_those_that_are_sent(capsys, tmp_pa
     # What is asked for has the last word.
     other = json.loads(differ(capsys, old, new, *given, "--compress", "none"))
     assert other["push"]["compressed"] == other["push"]["size"]
+
+
+def test_nothing_is_compressed_for_a_closure_whose_layers_nobody_knows(capsys, tmp_path):
+    planned(tmp_path / "old", BEFORE)
+    _, new = planned(tmp_path / "new", AFTER, digits={"app-1.0": "b"}, store=tmp_path / "old/store")
+    found = json.loads(differ(capsys, str(tmp_path / "old/graph.json"), new, "--json"))
+    assert [layer["blobSize"] for layer in found["layers"]] == [None] * len(found["layers"])
+    assert len(found["layers"]) == 3
