@@ -75,6 +75,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Print the explanation."""
+    # Nothing else tells of files, where an image is in a registry.
+    given.layers = given.layers or given.files or given.equal_files
     image = open_given(
         given.image,
         given,

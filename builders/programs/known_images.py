@@ -82,8 +82,7 @@ def open_given(
         name,
         architecture=architecture,
         insecure=given.insecure,
-        # Nothing else tells of files.
-        layers=given.layers or with_files,
+        layers=given.layers,
         with_files=with_files,
     )
 

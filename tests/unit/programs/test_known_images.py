@@ -123,6 +123,7 @@ def test_layers_are_read_where_that_is_asked_for(registry, pushed, document, tmp
     assert [layer["diffId"] for layer in read["layers"]] == [
         layer["diffId"] for layer in archived["layers"]
     ]
+    assert document(explain, name, "libc", "--files")["paths"] == archived["paths"]
     assert len(read["paths"][0]["way"]) == 3
     assert None not in read["paths"][0]["evidence"]
 
