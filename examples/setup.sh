@@ -89,6 +89,16 @@ has_build_users() {
 # shellcheck disable=SC2034
 nix_needs=("nix-build=nix-bin nix-setup-systemd" "has_build_users=nix-setup-systemd")
 
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+has_keyring() {
+  [[ -e $keyring ]]
+}
+
+# What it takes to make another Debian.
+# shellcheck disable=SC2034
+debian_needs=("debootstrap=debootstrap" "has_keyring=debian-archive-keyring")
+
 # What pyproject.toml names, with its optional dependencies EXTRA, one a line: requirements EXTRA
 requirements() {
   python3 - "$repository/pyproject.toml" "$1" <<'PYTHON'

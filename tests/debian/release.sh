@@ -2,21 +2,16 @@
 # Sourced with `repository`, `release`, and what examples/setup.sh defines.
 # shellcheck shell=bash
 
-: "${repository:?}"
+: "${repository:?}" "${debian_needs[@]?}"
 cache=$LONGSHORE_CACHE/debian/${release:?}
 base=$cache/base
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 child=
-
-has_keyring() {
-  [[ -e $keyring ]]
-}
 
 # What all of this needs of the machine; $1 says for whom.
 need_debootstrap() {
   ((EUID == 0)) || die "$1 need root, for the mounts and packages of another Debian"
-  install_missing "debootstrap=debootstrap" "has_keyring=debian-archive-keyring"
+  install_missing "${debian_needs[@]}"
 }
 
 # The sources of apt that are Debian's, for another release: URI SUITE COMPONENT.
@@ -54,7 +49,7 @@ get_base() {
   say "Making a Debian $release …"
   rm -rf --one-file-system "$base" "$base.new"
   log=$cache/debootstrap.log
-  debootstrap --variant=minbase --keyring="$keyring" "$release" "$base.new" "$mirror" \
+  debootstrap --variant=minbase --keyring="${keyring:?}" "$release" "$base.new" "$mirror" \
     >"$log" 2>&1 ||
     die "debootstrap could not make a Debian $release: $(tail -n 1 "$log"); $log has the rest"
   touch "$base.new"
@@ -66,7 +61,7 @@ get_base() {
 copy_base() {
   cp -a --reflink=auto "$base" "$1"
   rm -f "$1/etc/apt/sources.list" "$1/etc/apt/sources.list.d/"*
-  sources | sed "s,^,deb [signed-by=$keyring] ," >"$1/etc/apt/sources.list"
+  sources | sed "s,^,deb [signed-by=${keyring:?}] ," >"$1/etc/apt/sources.list"
   # Proxies, time-outs and the like, without the hooks that other programs have in apt here.
   apt-config dump --format '%F "%v";%n' Acquire >"$1/etc/apt/apt.conf.d/90host"
   cp -a /etc/apt/auth.conf.d/. "$1/etc/apt/auth.conf.d/"
@@ -106,10 +101,16 @@ inside() {
   wait "$child"
 }
 
-# get_lock: one run at a time changes what is kept of this release.
+# get_lock NAME
+# One run at a time changes what is kept of this release under that name. Sets `lock`.
 get_lock() {
   mkdir -p "$cache"
   trap '[[ ! $child ]] || kill -KILL "$child" 2>/dev/null; exit 130' INT TERM
-  exec 9>"$cache/lock"
-  flock 9
+  exec {lock}>"$cache/$1.lock"
+  flock "$lock"
+}
+
+# Releases the one that was got last.
+release_lock() {
+  exec {lock}>&-
 }

@@ -171,6 +171,7 @@ def test_what_is_no_image_is_refused(content, expected, tmp_path):
         (["tests/run", "popularity"], "no part is named before a NAME"),
         (["tests/run", "unit", "tests/unit/test_none.py"], "there is no file"),
         (["tests/run", "lint", "popularity"], "lint is for all files"),
+        (["tests/run", "-j", "none", "unit"], "-j takes the number of parts"),
     ],
 )
 def test_wrong_words_are_refused(words, expected):
