@@ -31,14 +31,17 @@
       );
       programs = [
         "fakeroot"
+        "fish"
         "git"
         "nix"
+        "openssl"
         "podman"
         "rsync"
         "ruff"
         "shellcheck"
         "skopeo"
         "umoci"
+        "zsh"
         "zstd"
       ];
       present = names: set: lib.concatMap (name: lib.optional (set ? ${name}) set.${name}) names;

@@ -90,12 +90,16 @@ def _bash(subcommands: Sequence[Words]) -> str:
     return (
         f"_{_PROGRAM}() {{\n"
         "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=\n"
-        "  case $COMP_CWORD:${COMP_WORDS[1]} in\n"
-        f"    1:*) words='{listed} --help' ;;\n"
-        "  esac\n"
-        "  ((COMP_CWORD == 1)) || case ${COMP_WORDS[1]} in\n"
+        # Of --option=value, which is three words to bash.
+        "  [[ $word != = ]] || word=\n"
+        "  [[ $before != = ]] || before=${COMP_WORDS[COMP_CWORD - 2]}\n"
+        "  if ((COMP_CWORD == 1)); then\n"
+        # No files here.
+        "    compopt +o default\n"
+        f"    words='{listed} --help'\n"
+        "  else case ${COMP_WORDS[1]} in\n"
         f"{''.join(cases)}"
-        "  esac\n"
+        "  esac; fi\n"
         "  # shellcheck disable=SC2207\n"
         '  COMPREPLY=($(compgen -W "$words" -- "$word"))\n'
         "}\n"
@@ -121,7 +125,8 @@ def _zsh(subcommands: Sequence[Words]) -> str:
         f"{described}\n"
         "  )\n"
         "  if ((CURRENT == 2)); then\n"
-        "    _describe subcommand subcommands\n"
+        "    _arguments '--help[show what there is]' '1:subcommand:->subcommand'\n"
+        "    [[ $state != subcommand ]] || _describe subcommand subcommands\n"
         "    return\n"
         "  fi\n"
         "  local subcommand=$words[2]\n"
@@ -142,19 +147,27 @@ def _zsh_option(option: Option) -> str:
     name = max(option.names, key=len)
     text = re.sub(r"([\[\]:])", r"\\\1", option.help)
     value = f":value:({' '.join(option.choices)})" if option.choices else ":value:_files"
-    return f"*{name}[{text}]{value if option.takes_value else ''}"
+    # The value may be the next word, or come behind an equals sign.
+    return f"*{name}=[{text}]{value}" if option.takes_value else f"*{name}[{text}]"
 
 
 def _fish(subcommands: Sequence[Words]) -> str:
-    lines = [f"complete -c {_PROGRAM} -n __fish_use_subcommand -f"]
+    # Subcommands are known by their place: what follows may be a file of the same name.
+    first, within = (f"__fish_{_PROGRAM}_{what}" for what in ("first", "within"))
+    lines = [
+        f"function {first}; test (count (commandline -opc)) -eq 1; end",
+        f'function {within}; test "$(commandline -opc)[2]" = $argv[1]; end',
+        # No files there.
+        f"complete -c {_PROGRAM} -n {first} -f",
+        f"complete -c {_PROGRAM} -n {first} -l help -d 'show what there is'",
+    ]
     for words in subcommands:
         lines.append(
-            f"complete -c {_PROGRAM} -n __fish_use_subcommand -a {words.name} "
-            f"-d {_quoted(words.description)}"
+            f"complete -c {_PROGRAM} -n {first} -a {words.name} -d {_quoted(words.description)}"
         )
-        within = f"complete -c {_PROGRAM} -n '__fish_seen_subcommand_from {words.name}'"
+        condition = f"complete -c {_PROGRAM} -n '{within} {words.name}'"
         if words.choices:
-            lines.append(f"{within} -f -a '{' '.join(words.choices)}'")
+            lines.append(f"{condition} -f -a '{' '.join(words.choices)}'")
         for option in words.options:
             names = "".join(
                 f" -l {name[2:]}" if name.startswith("--") else f" -s {name[1:]}"
@@ -162,7 +175,7 @@ def _fish(subcommands: Sequence[Words]) -> str:
             )
             value = f" -x -a '{' '.join(option.choices)}'" if option.choices else " -r"
             lines.append(
-                f"{within}{names}{value if option.takes_value else ''} -d {_quoted(option.help)}"
+                f"{condition}{names}{value if option.takes_value else ''} -d {_quoted(option.help)}"
             )
     return "\n".join(lines) + "\n"
 

@@ -217,7 +217,9 @@ def bare(tmp_path):
 def test_without_apt_all_that_is_missing_is_named_with_the_way_to_get_it(bare):
     result = bare("tests/run", "unit")
     refused(result, "lacks Python 3.11 or newer with its module venv, gcc that links statically,")
-    assert "libdeflate.so.0, rsync, zstd, openssl, libarchive.so.13, and apt-get" in result.stderr
+    assert (
+        "libdeflate.so.0, rsync, zstd, openssl, zsh, fish, libarchive.so.13, and" in result.stderr
+    )
     assert "enter 'nix develop', and run again" in result.stderr
     assert "==" not in result.stdout
 

@@ -1,5 +1,6 @@
 """tests/parts.sh: parts of the tests side by side, on stand-ins for the parts."""
 
+import pathlib
 import re
 import signal
 import subprocess
@@ -7,8 +8,7 @@ import time
 
 import pytest
 
-from tests.conftest import REPOSITORY
-
+REPOSITORY = pathlib.Path(__file__).parents[2]
 PARTS = ["lint", "unit", "fuzz", "nix", "engine", "report", "engine-testing", "debian13"]
 
 SCRIPT = """
@@ -77,7 +77,7 @@ def test_no_more_run_at_a_time_than_are_wanted(tmp_path):
 
 def test_what_takes_longest_begins_first(tmp_path):
     code = 'echo "$FUNCNAME" >>"$work/order"; sleep 0.2'
-    run(tmp_path, {name: code for name in ("lint", "unit", "debian13", "engine")}, jobs=2)
+    run(tmp_path, dict.fromkeys(("lint", "unit", "debian13", "engine"), code), jobs=2)
     begun = (tmp_path / "order").read_text().split()
     assert set(begun[:2]) == {"part_engine", "part_debian13"}
     assert set(begun[2:]) == {"part_unit", "part_lint"}
