@@ -34,14 +34,17 @@
   # What the flake's devShell has of the package set, where that has it.
   devShell = [
     "fakeroot"
+    "fish"
     "git"
     "nix"
+    "openssl"
     "podman"
     "rsync"
     "ruff"
     "shellcheck"
     "skopeo"
     "umoci"
+    "zsh"
     "zstd"
   ];
   buildPackages = [

@@ -1,8 +1,11 @@
 """Programs that take images to registries: what they are made of, and what they fetch."""
 
+import functools
+import http.server
 import json
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -92,6 +95,13 @@ def test_a_lazy_program_pushes_the_same_image(registry):
 LAZY = "(({image}).copyToRegistry.override {{ lazy = true; }})"
 
 
+class Files(http.server.SimpleHTTPRequestHandler):
+    """What a binary cache has, served without a log."""
+
+    def log_message(self, *_):
+        pass
+
+
 def changing(function, text):
     change = {
         "streamLayeredImage": "contents = [ hello change ];",
@@ -105,17 +115,23 @@ def changing(function, text):
     """
 
 
-@pytest.fixture
-def other_machine(tmp_path):
+@pytest.fixture(params=["file", "http"])
+def other_machine(tmp_path, request):
     """A machine with a store of its own, which has a binary cache and nothing else of ours."""
-    cache = f"file://{tmp_path}/cache?compression=none"
+    written = cache = f"file://{tmp_path}/cache?compression=none"
+    server = None
+    if request.param == "http":
+        handler = functools.partial(Files, directory=tmp_path / "cache")
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        cache = f"http://127.0.0.1:{server.server_port}"
     store = tmp_path / "store"
 
     class Machine:
         def offer(self, expression):
             """Build here what the cache then has."""
             path = build(expression)
-            nix("nix", "copy", "--to", cache, str(path))
+            nix("nix", "copy", "--to", written, str(path))
             return path
 
         def get(self, path):
@@ -138,6 +154,9 @@ def other_machine(tmp_path):
             )
 
     yield Machine()
+    if server:
+        server.shutdown()
+        server.server_close()
     subprocess.run(["chmod", "-R", "u+w", tmp_path], check=True)
 
 
