@@ -11,8 +11,19 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).parents[1]
 
 
+_interrupted = False
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interrupted
+    _interrupted = True
     raise KeyboardInterrupt
+
+
+def pytest_runtest_logfinish() -> None:
+    """End after a test that made another exception of the interrupt, as a clean-up may."""
+    if _interrupted:
+        raise KeyboardInterrupt
 
 
 def pytest_configure() -> None:
