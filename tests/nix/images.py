@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -22,6 +23,19 @@ let
   inherit (dockerTools) buildLayeredImage buildLayeredImageWithNixDb streamLayeredImage;
 in
 """
+
+
+def clone(directory: pathlib.Path) -> pathlib.Path:
+    """Copy to the new `directory` what a clone has, which is what git knows, and return it."""
+    listed = subprocess.run(
+        ["git", "-C", REPOSITORY, "ls-files", "-z"], capture_output=True, check=True
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        source = REPOSITORY / name
+        if source.exists():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, directory / name)
+    return directory
 
 
 class NixError(Exception):

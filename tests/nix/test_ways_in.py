@@ -2,13 +2,12 @@
 
 import json
 import re
-import shutil
 import subprocess
 import tarfile
 
 import pytest
 
-from tests.nix.images import REPOSITORY, NixError, build, evaluate, failure, nix
+from tests.nix.images import REPOSITORY, NixError, build, clone, evaluate, failure, nix
 
 STAND_IN = ["--impure", "--override-input", "nixpkgs", f"path:{REPOSITORY}/nix/debian"]
 OVERLAID = f"import <nixpkgs> {{ overlays = [ (import {REPOSITORY}/nix/overlay.nix) ]; }}"
@@ -67,17 +66,8 @@ def test_an_override_that_docker_tools_does_not_take_is_refused():
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """The flake as a clone has it: only what git knows."""
-    path = tmp_path_factory.mktemp("flake") / "longshore"
-    files = subprocess.run(
-        ["git", "-C", REPOSITORY, "ls-files", "-z"], capture_output=True, check=True
-    ).stdout.split(b"\0")
-    for name in filter(None, map(bytes.decode, files)):
-        source = REPOSITORY / name
-        if source.exists():
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, path / name)
-    return path
+    """The flake as a clone has it."""
+    return clone(tmp_path_factory.mktemp("flake") / "longshore")
 
 
 def flake(command, checkout, *more):
