@@ -1,14 +1,25 @@
 """Fixtures of the tests that hand images to container engines."""
 
+import os
 import pathlib
 import shutil
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 from tests.engine.engines import Docker, Podman, docker_daemon
-from tests.engine.machine import NEWEST, RELEASE, Machine, engines_root, machine, this_machine
+from tests.engine.machine import (
+    NEWEST,
+    RELEASE,
+    Machine,
+    engines_root,
+    machine,
+    make_engines_root,
+    this_machine,
+)
 from tests.engine.others import ENGINES, Engine, Running, started
 
 
@@ -54,6 +65,37 @@ def other_root(request: pytest.FixtureRequest) -> pathlib.Path:
 def newest_root(request: pytest.FixtureRequest) -> pathlib.Path:
     """The root of a Debian with its newest Docker."""
     return _root(request.config, NEWEST, "docker")
+
+
+_IN_OTHER_ROOTS = {"other_root", "newest_root", "other_machine", "running", "module_engine"}
+"""Fixtures that need the engines of another Debian."""
+
+_MADE = pytest.StashKey[list[subprocess.Popen[bytes]]]()
+"""The processes that make them while other tests run. A fixture waits, and tells what fails."""
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to make what the tests need later, and takes minutes where it isn't kept."""
+    if session.config.option.collectonly:
+        return
+    if any(_IN_OTHER_ROOTS.intersection(item.fixturenames) for item in _functions(session)):
+        session.config.stash[_MADE] = [
+            make_engines_root(release, kind)
+            for release, kind in ((RELEASE, "engines"), (NEWEST, "docker"))
+        ]
+
+
+def _functions(session: pytest.Session) -> Iterator[pytest.Function]:
+    return (item for item in session.items if isinstance(item, pytest.Function))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End what no test has waited for."""
+    for process in session.config.stash.get(_MADE, []):
+        if process.poll() is None:
+            # With what it runs in the foreground, or it would wait for that.
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
 
 
 _ROOTS = pytest.StashKey[list[str]]()

@@ -45,6 +45,17 @@ def engines_root(release: str, kind: str = "engines") -> pathlib.Path:
     return pathlib.Path(result.stdout.strip())
 
 
+def make_engines_root(release: str, kind: str) -> subprocess.Popen[bytes]:
+    """Begin to make what `engines_root` will ask for, which then waits until it is there."""
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", REPOSITORY / "tests/debian/engines", release, kind],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 @contextmanager
 def machine(root: pathlib.Path, directory: pathlib.Path) -> Iterator[Machine]:
     """Run a machine out of the system at `root`, which stays as it is.
