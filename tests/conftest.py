@@ -16,6 +16,9 @@ _interrupted = False
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _interrupted
+    if _interrupted and number == signal.SIGTERM:
+        # A terminal tells all programs at once, and tests/run again.
+        return
     _interrupted = True
     raise KeyboardInterrupt
 

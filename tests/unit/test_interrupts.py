@@ -14,6 +14,8 @@ import os, pathlib, signal, pytest
 @pytest.fixture(scope="session")
 def daemon():
     yield
+    # After a terminal has told all, tests/run tells its parts.
+    os.kill(os.getpid(), signal.SIGTERM)
     pathlib.Path("torn-down").touch()
 
 def test_one(daemon):
