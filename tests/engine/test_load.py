@@ -291,20 +291,13 @@ def test_a_store_path_that_is_gone_is_named_and_nothing_is_loaded(
     assert running.names() == set()
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
-    """A plan whose layer 3 takes long enough to be interrupted."""
-    directory = tmp_path_factory.mktemp("large")
-    yield plan_of(directory, ccc=b"x" * (200 << 20))
-    shutil.rmtree(directory)
-
-
 @pytest.mark.parametrize("strategy", ["pull", "full"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda it: it.name)
 def test_an_interrupted_load_leaves_nothing_behind(
-    running: Running, large: Plan, tmp_path: pathlib.Path, number: signal.Signals, strategy: str
+    running: Running, tmp_path: pathlib.Path, number: signal.Signals, strategy: str
 ):
-    (tmp_path / "plan.json").write_text(large.to_json())
+    plan = plan_of(tmp_path / "image", ccc=b"x" * (200 << 20))
+    (tmp_path / "plan.json").write_text(plan.to_json())
     process = subprocess.Popen(
         [
             *(sys.executable, REPOSITORY / "builders", "longshore", "load"),
@@ -327,7 +320,7 @@ def test_an_interrupted_load_leaves_nothing_behind(
     assert (process.returncode, out) == (130, ""), said
     assert running.names() == set()
     # What it was at can be done again.
-    assert running.load(plain_image(large)).way in ("pull", "load")
+    assert running.load(plain_image(plan)).way in ("pull", "load")
 
 
 @pytest.fixture

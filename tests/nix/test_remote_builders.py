@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from tests.engine.registry import registry
-from tests.nix.images import PREAMBLE
+from tests.nix.images import PREAMBLE, nix
 from tests.nix.remote_builder import remote_builder
 
 RUN = uuid.uuid4().hex
@@ -57,6 +57,9 @@ def image(tmp_path):
         (tmp_path / text / "source").write_text(f"{text} {RUN}")
     file = tmp_path / "image.nix"
     file.write_text(IMAGE)
+    # What such images are made with is here; else the builder would make it, bit by bit.
+    arguments = ["--argstr", "name", "before-it", "--argstr", "text", "before"]
+    nix("nix-build", "--no-out-link", str(file), *arguments, "-A", "digest", "-A", "push")
     return file
 
 
