@@ -61,3 +61,40 @@ def test_a_nix_that_is_set_to_need_no_build_users_is_left_alone(machine):
 
 def test_a_nix_that_has_build_users_is_left_alone(machine):
     assert told(machine, group=True) == []
+
+
+# tests/debian/release.sh: what runs side by side waits only for what the other changes.
+
+HOLD = """
+  repository=$1 release=stand-in
+  . "$1/examples/setup.sh"
+  . "$1/tests/debian/release.sh"
+"""
+
+
+def lock(tmp_path, command):
+    return subprocess.run(
+        ["bash", "-euc", HOLD + command, "sh", REPOSITORY],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "LONGSHORE_CACHE": str(tmp_path / "cache"),
+        },
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "free"),
+    [
+        ("get_lock home", "base"),
+        ("get_lock engines; get_lock base; release_lock", "base"),
+        ("get_lock home", None),
+        ("get_lock engines; get_lock base; release_lock", None),
+    ],
+)
+def test_a_lock_is_of_one_thing_and_can_be_released(tmp_path, command, free):
+    name = free or command.split()[1].rstrip(";")
+    result = lock(tmp_path, f'{command}; flock --nonblock "$cache/{name}.lock" true')
+    assert result.returncode == (0 if free else 1), result.stderr
