@@ -14,6 +14,7 @@ import yaml
 from tests.conftest import REPOSITORY
 from tests.engine.registry import registry
 from tests.nix.images import clone
+from tests.nix.remote_builder import remote_builder
 
 PAGE = (REPOSITORY / "docs/ci.md").read_text()
 USERS = {"runner": "s3cret-token"}
@@ -27,17 +28,18 @@ substituters =
 
 SHIM = """#!/bin/sh
 case $1 in
-  build | run | copy) command=$1 && shift && exec {nix} "$command" --impure "$@" ;;
+  build | copy | eval | run) command=$1 && shift && exec {nix} "$command" --impure "$@" ;;
   *) exec {nix} "$@" ;;
 esac
 """
 """The stand-in for nixpkgs looks at what this machine has of Debian's packages."""
 
 
-def shown(kind, after):
-    """The first piece of code of this kind below a heading."""
+def shown(kind, after, number=0):
+    """The first piece of code of this kind below a heading, or another one."""
     _, _, rest = PAGE.partition(f"# {after}\n")
-    return re.search(rf"^```{kind}\n(.*?)^```$", rest, re.MULTILINE | re.DOTALL)[1]
+    pieces = re.findall(rf"^```{kind}\n(.*?)^```$", rest, re.MULTILINE | re.DOTALL)
+    return str(pieces[number])
 
 
 class Runner:
@@ -202,6 +204,35 @@ def test_the_job_for_gitlab_runs(runner, closed):
     )
     digest = digest_of(closed, "group/app", commit)
     assert printed == f"{closed.address}/group/app@{digest}\n"
+
+
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory):
+    with remote_builder(tmp_path_factory.mktemp("builder")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["builder", "store"])
+def test_what_a_remote_builder_made_is_pushed(number, runner, builder, tmp_path):
+    # What images are made with is here, and no image of this name.
+    runner.run("nix build --no-link .#push .#image.blobs")
+    flake = runner.checkout / "flake.nix"
+    name = f"app-{uuid.uuid4().hex}"
+    flake.write_text(flake.read_text().replace('name = "app"', f'name = "{name}"'))
+    script = shown("sh", "Remote builders", number)
+    assert "ssh-ng://builder" in script
+    with registry(tmp_path / "registry") as server:
+        printed = runner.run(
+            script.replace("ssh-ng://builder", builder.url),
+            IMAGE=f"{server.address}/team/app",
+            COMMIT="1",
+            **builder.variables,
+        )
+        digest = digest_of(server, "team/app", "1")
+    assert printed == f"{server.address}/team/app@{digest}\n"
+    plan = runner.run("nix eval --raw .#image.conf.outPath")
+    assert builder.has(plan)
+    assert os.path.exists(plan) is (number == 0)
 
 
 @pytest.mark.parametrize("where", ["GitHub", "GitLab"])
