@@ -156,7 +156,7 @@ def test_files_are_completed(typed, text, completed):
 
 
 def test_a_file_that_goes_by_the_name_of_a_subcommand_is_none(typed):
-    assert typed("longshore diff push --insec") == "longshore diff push --insec"
+    assert typed("longshore diff push --mount-f") == "longshore diff push --mount-f"
 
 
 def test_no_files_are_completed_for_a_subcommand(typed):
