@@ -7,9 +7,12 @@ What is built from one's own source changes most often, and that is what no othe
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import chain
+from operator import or_
 from typing import Final
 
-from builders.closure.graph import Graph
+from builders.closure.graph import Graph, StorePath
 
 _MOST_EVENTS: Final = 4096
 """Updates that are told apart: more cost memory and say little about the bytes."""
@@ -48,7 +51,8 @@ def find_changes(
     ties = {path: node.name_and_hash for path, node in graph.items()}
     whole = _dependencies_first(graph, ties)
     order = [path for path in whole if path not in exclude]
-    by_size = sorted(order, key=lambda path: (-graph[path].nar_size, ties[path]))
+    by_size = sorted(order, key=ties.__getitem__)
+    by_size.sort(key=lambda path: -graph[path].nar_size)
     events = min(len(order), _MOST_EVENTS)
     own = {path: 1 << number for number, path in enumerate(by_size[:events])}
     every_build = ((1 << _OWN_WEIGHT * events) - 1) << events
@@ -69,38 +73,40 @@ def _dependencies_first(graph: Graph, ties: Mapping[str, tuple[str, str]]) -> li
     Sizes count by powers of two, so that an update, which changes them a little, rarely changes the
     order. Of equal ones the first is the one that is first by `ties`.
     """
-    ranked = sorted(graph, key=lambda path: (-graph[path].nar_size.bit_length(), ties[path]))
+    # By name first: the sort by sizes keeps the order of equal ones.
+    ranked = sorted(graph, key=ties.__getitem__)
+    ranked.sort(key=lambda path: -graph[path].nar_size.bit_length())
     rank = {path: number for number, path in enumerate(ranked)}
     order: list[str] = []
-    seen: set[str] = set()
-    for root in ranked:
-        if root in seen:
+    seen = bytearray(len(ranked))
+    for root in range(len(ranked)):
+        if seen[root]:
             continue
-        seen.add(root)
-        open_paths = [root]
-        # What is left to look at of each open path, the next one last.
-        left = [sorted(graph[root].references, key=rank.__getitem__, reverse=True)]
-        while open_paths:
-            if not left[-1]:
-                left.pop()
-                order.append(open_paths.pop())
-                continue
-            path = left[-1].pop()
-            if path not in seen:
-                seen.add(path)
-                open_paths.append(path)
-                left.append(sorted(graph[path].references, key=rank.__getitem__, reverse=True))
+        seen[root] = True
+        # Numbers of paths that are begun, below what is left of the references of each.
+        pending = [~root, *_ranks(graph[ranked[root]], rank)]
+        while pending:
+            number = pending.pop()
+            if number < 0:
+                order.append(ranked[~number])
+            elif not seen[number]:
+                seen[number] = True
+                pending.append(~number)
+                pending += _ranks(graph[ranked[number]], rank)
     return order
+
+
+def _ranks(node: StorePath, rank: Mapping[str, int]) -> list[int]:
+    """Return the numbers of what `node` refers to, the first one last."""
+    return sorted(map(rank.__getitem__, node.references), reverse=True)
 
 
 def _reach(graph: Graph, order: Sequence[str], own: Mapping[str, int]) -> dict[str, int]:
     """Return the bits of each path: its `own`, and those of all that it needs."""
     reach: dict[str, int] = {}
     for path in order:
-        bits = own.get(path, 0)
-        for reference in graph[path].references:
-            bits |= reach[reference]
-        reach[path] = bits
+        needed = map(reach.__getitem__, graph[path].references)
+        reach[path] = reduce(or_, needed, own.get(path, 0))
     return reach
 
 
@@ -111,7 +117,7 @@ def _add_own_updates(
 
     All such paths share them by what they need: a large program is worked on more than a small one.
     """
-    needed = {reference for path in order for reference in graph[path].references}
+    needed = set(chain.from_iterable(graph[path].references for path in order))
     roots = [path for path in order if path not in needed]
     total = sum(reach[root].bit_count() for root in roots)
     at = events

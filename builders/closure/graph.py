@@ -5,9 +5,10 @@ structured attributes each path is an object with `path`, `references`,
 `narSize`, `narHash` and `closureSize`.
 """
 
-import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 
@@ -33,7 +34,7 @@ class StorePath:
     @property
     def name_and_hash(self) -> tuple[str, str]:
         """The package name and the hash of the path: the order that breaks ties."""
-        digest, _, name = os.path.basename(self.path).partition("-")
+        digest, _, name = self.path.rpartition("/")[2].partition("-")
         return name, digest
 
 
@@ -45,16 +46,17 @@ def read_graph(nodes: Sequence[Mapping[str, Any]]) -> dict[str, StorePath]:
     """Return the graph out of the JSON that exportReferencesGraph makes."""
     # One string for each path, where JSON has one for each reference to it.
     known = {node["path"]: node["path"] for node in nodes}
-    return {
-        node["path"]: StorePath(
-            path=node["path"],
-            references=tuple(known[ref] for ref in node["references"] if ref != node["path"]),
-            nar_size=node["narSize"],
-            nar_hash=node["narHash"],
-            refers_to_itself=node["path"] in node["references"],
+    graph = {}
+    for node in nodes:
+        path = node["path"]
+        references = tuple(map(known.__getitem__, node["references"]))
+        refers_to_itself = path in references
+        if refers_to_itself:
+            references = tuple(reference for reference in references if reference != path)
+        graph[path] = StorePath(
+            path, references, node["narSize"], node["narHash"], refers_to_itself
         )
-        for node in nodes
-    }
+    return graph
 
 
 def graph_to_nodes(graph: Graph) -> list[dict[str, Any]]:
@@ -86,18 +88,17 @@ def referrers_first(graph: Graph) -> list[str]:
 
     A closure has no cycles; Nix itself refuses to build one.
     """
-    referrers = dict.fromkeys(graph, 0)
-    for node in graph.values():
-        for reference in node.references:
-            referrers[reference] += 1
-    ready = [path for path, count in referrers.items() if count == 0]
+    left = Counter(chain.from_iterable(node.references for node in graph.values()))
+    ready = [path for path in graph if path not in left]
     order = []
     while ready:
         path = ready.pop()
         order.append(path)
         for reference in graph[path].references:
-            referrers[reference] -= 1
-            if referrers[reference] == 0:
+            count = left[reference] - 1
+            if count:
+                left[reference] = count
+            else:
                 ready.append(reference)
     if len(order) != len(graph):
         raise ValueError("the closure graph has a cycle")

@@ -6,7 +6,9 @@ the other are sent as well. Neighbours for which this costs least are joined fir
 
 import heapq
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 from typing import Final
 
 from builders.closure.changes import Changes
@@ -31,14 +33,14 @@ class Row:
         self._events = changes.events
         sizes = changes.sizes
         self._layers = [list(layer) for layer in layers]
-        self.sizes = [sum([sizes[index] for index in layer]) for layer in layers]
+        self.sizes = [sum(map(sizes.__getitem__, layer)) for layer in layers]
         self._reach = [_union(changes.reach, layer) for layer in layers]
         self._bits = [reach.bit_count() for reach in self._reach]
+        self._has_kept = bool(kept)
         self._is_kept = [number in kept for number in range(self.count)]
         self._is_touched = [False] * self.count
         self._next = list(range(1, self.count + 1))
         self._last = list(range(-1, self.count - 1))
-        self._version = [0] * self.count
         self._is_gone = [False] * self.count
 
     def layers(self) -> list[list[int]]:
@@ -69,42 +71,52 @@ class Row:
         bytes, the price counts `_FAVOUR` times less.
         """
 
-        def offer(left: int, right: int) -> tuple[int, int, int, int, int]:
-            price = self.price(left, right)
-            if min(self.sizes[left], self.sizes[right]) < favoured:
-                price //= _FAVOUR
-            return price, left, right, *self._versions(left, right)
+        last, following, sizes, price_of = self._last, self._next, self.sizes, self.price
+        end = len(following)
+        # One number for the price and the layer on the left: it takes a third of what a tuple does.
+        # Of each layer the last one counts, and others are left where they are.
+        offers = [-1] * end
 
-        heap = [
-            offer(*pair) for pair in pairwise(self.numbers()) if may_join is None or may_join(*pair)
-        ]
+        def offer(left: int, right: int) -> int:
+            if may_join is not None and not may_join(left, right):
+                offers[left] = -1
+                return -1
+            price = price_of(left, right)
+            if favoured and min(sizes[left], sizes[right]) < favoured:
+                price //= _FAVOUR
+            offers[left] = price * end + left
+            return offers[left]
+
+        heap = [found for pair in pairwise(self.numbers()) if (found := offer(*pair)) >= 0]
         heapq.heapify(heap)
         while heap:
-            price, left, right, *versions = heap[0]
-            if tuple(versions) != self._versions(left, right):
+            price, left = divmod(heap[0], end)
+            if offers[left] != heap[0]:
                 heapq.heappop(heap)
                 continue
             if not wanted(price):
                 return
             heapq.heappop(heap)
-            self._join(left, right)
-            for pair in ((self._last[left], left), (left, self._next[left])):
-                is_pair = pair[0] >= 0 and pair[1] < len(self._next)
-                if is_pair and (may_join is None or may_join(*pair)):
-                    heapq.heappush(heap, offer(*pair))
+            offers[following[left]] = offers[left] = -1
+            self._join(left, following[left])
+            for one, other in ((last[left], left), (left, following[left])):
+                if one >= 0 and other < end and (found := offer(one, other)) >= 0:
+                    heapq.heappush(heap, found)
 
     def price(self, left: int, right: int) -> int:
         """Return what it costs to join two layers: bytes, by how often they are sent in vain.
 
         The unit is a byte with every update, for each event of the changes, times `PER_UPDATE`.
         """
-        bits = (self._reach[left] | self._reach[right]).bit_count()
+        reach, known = self._reach, self._bits
+        bits = (reach[left] | reach[right]).bit_count()
         left_size, right_size = self.sizes[left], self.sizes[right]
-        in_vain = left_size * (bits - self._bits[left]) + right_size * (bits - self._bits[right])
+        in_vain = left_size * (bits - known[left]) + right_size * (bits - known[right])
         price = _PER_EVENT * in_vain + self._events * (left_size + right_size)
-        for number in (left, right):
-            if self._is_kept[number] and not self._is_touched[number]:
-                price += PER_UPDATE * self._events * self.sizes[number]
+        if self._has_kept:
+            for number in (left, right):
+                if self._is_kept[number] and not self._is_touched[number]:
+                    price += PER_UPDATE * self._events * self.sizes[number]
         return price
 
     def _join(self, left: int, right: int) -> None:
@@ -117,19 +129,11 @@ class Row:
         self._is_kept[left] |= self._is_kept[right]
         self._is_touched[left] = True
         self._is_gone[right] = True
-        self._version[left] += 1
-        self._version[right] += 1
         after = self._next[left] = self._next[right]
         if after < len(self._next):
             self._last[after] = left
         self.count -= 1
 
-    def _versions(self, left: int, right: int) -> tuple[int, int]:
-        return self._version[left], self._version[right]
-
 
 def _union(reach: Sequence[int], layer: Sequence[int]) -> int:
-    bits = 0
-    for index in layer:
-        bits |= reach[index]
-    return bits
+    return reduce(or_, map(reach.__getitem__, layer), 0)

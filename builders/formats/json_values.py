@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, NoReturn
 
 from builders.console.errors import die
@@ -50,7 +51,8 @@ def parse_counted_json(data: bytes) -> tuple[Any, int]:
         raise ValueError(f"line {error.lineno} column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    return document, _check_values(document)
+    # Text that is UTF-8 has no half of a surrogate pair but by an escape.
+    return document, _check_values(document, has_escapes="\\u" in text)
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -83,27 +85,28 @@ def _constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _check_values(document: Any) -> int:
+def _check_values(document: Any, *, has_escapes: bool) -> int:
     """Return how many values there are; raise `ValueError` for nesting too deep, or no text."""
     level = [document]
     depth = count = 0
     while level:
         count += len(level)
-        texts = [value for value in level if isinstance(value, str)]
         objects = [value for value in level if isinstance(value, dict)]
-        for text in (*texts, *(key for value in objects for key in value)):
-            if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-                raise ValueError(f"half a surrogate pair in {_shortened(text)}")
+        if has_escapes:
+            texts = (value for value in level if isinstance(value, str))
+            for text in chain(texts, *objects):
+                _require_text(text)
         depth += 1
         if depth > _DEPTH_MAX + 1:
             raise ValueError("nested too deeply")
-        level = [
-            child
-            for value in level
-            if isinstance(value, dict | list)
-            for child in (value.values() if isinstance(value, dict) else value)
-        ]
+        lists = [value for value in level if isinstance(value, list)]
+        level = list(chain(*lists, *(value.values() for value in objects)))
     return count
+
+
+def _require_text(text: str) -> None:
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"half a surrogate pair in {_shortened(text)}")
 
 
 def _shortened(text: str) -> str:
