@@ -8,11 +8,11 @@ What is built from one's own source changes most often, and that is what no othe
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import chain
+from itertools import chain, islice
 from operator import or_
 from typing import Final
 
-from builders.closure.graph import Graph, StorePath
+from builders.closure.graph import Graph
 
 _MOST_EVENTS: Final = 4096
 """Updates that are told apart: more cost memory and say little about the bytes."""
@@ -49,76 +49,73 @@ def find_changes(
     nothing needs is taken to change most often. The order of `graph` makes no difference.
     """
     ties = {path: node.name_and_hash for path, node in graph.items()}
-    whole = _dependencies_first(graph, ties)
-    order = [path for path in whole if path not in exclude]
-    by_size = sorted(order, key=ties.__getitem__)
-    by_size.sort(key=lambda path: -graph[path].nar_size)
-    events = min(len(order), _MOST_EVENTS)
-    own = {path: 1 << number for number, path in enumerate(by_size[:events])}
-    every_build = ((1 << _OWN_WEIGHT * events) - 1) << events
-    for path in volatile:
-        own[path] = own.get(path, 0) | every_build
-    reach = _reach(graph, whole, own)
-    if volatile:
-        # What needs a volatile path changes with it: together they are the end.
-        order.sort(key=lambda path: reach[path] & every_build != 0)
-    else:
-        _add_own_updates(graph, order, reach, events)
-    return Changes(graph, order, [reach[path] for path in order], events)
-
-
-def _dependencies_first(graph: Graph, ties: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Return all paths: depth first, the largest first, each after what it needs.
-
-    Sizes count by powers of two, so that an update, which changes them a little, rarely changes the
-    order. Of equal ones the first is the one that is first by `ties`.
-    """
-    # By name first: the sort by sizes keeps the order of equal ones.
     ranked = sorted(graph, key=ties.__getitem__)
+    by_size = sorted(ranked, key=lambda path: -graph[path].nar_size)
+    # Sizes count by powers of two, so that an update, which changes them a little, rarely changes
+    # the order. Of equal ones the first by name is the first.
     ranked.sort(key=lambda path: -graph[path].nar_size.bit_length())
     rank = {path: number for number, path in enumerate(ranked)}
-    order: list[str] = []
-    seen = bytearray(len(ranked))
-    for root in range(len(ranked)):
-        if seen[root]:
-            continue
-        seen[root] = True
-        # Numbers of paths that are begun, below what is left of the references of each.
-        pending = [~root, *_ranks(graph[ranked[root]], rank)]
+    needs = [sorted(map(rank.__getitem__, graph[path].references)) for path in ranked]
+    whole = _dependencies_first(needs)
+    order = [number for number in whole if ranked[number] not in exclude]
+    events = min(len(order), _MOST_EVENTS)
+    counted = (rank[path] for path in by_size if path not in exclude)
+    own = {number: 1 << bit for bit, number in enumerate(islice(counted, events))}
+    every_build = ((1 << _OWN_WEIGHT * events) - 1) << events
+    for path in rank.keys() & volatile:
+        own[rank[path]] = own.get(rank[path], 0) | every_build
+    reach = _reach(needs, whole, own)
+    if volatile:
+        # What needs a volatile path changes with it: together they are the end.
+        order.sort(key=lambda number: reach[number] & every_build != 0)
+    else:
+        _add_own_updates(needs, order, reach, events)
+    return Changes(
+        graph,
+        [ranked[number] for number in order],
+        [reach[number] for number in order],
+        events,
+    )
+
+
+def _dependencies_first(needs: Sequence[Sequence[int]]) -> list[int]:
+    """Return all numbers: depth first, the lowest first, each after what it `needs`."""
+    order: list[int] = []
+    seen = bytearray(len(needs))
+    for root in range(len(needs)):
+        # Numbers that are to be looked at, the next one last. A negative one is a path whose needs
+        # are done.
+        pending = [root]
         while pending:
             number = pending.pop()
             if number < 0:
-                order.append(ranked[~number])
+                order.append(~number)
             elif not seen[number]:
                 seen[number] = True
                 pending.append(~number)
-                pending += _ranks(graph[ranked[number]], rank)
+                pending += reversed(needs[number])
     return order
 
 
-def _ranks(node: StorePath, rank: Mapping[str, int]) -> list[int]:
-    """Return the numbers of what `node` refers to, the first one last."""
-    return sorted(map(rank.__getitem__, node.references), reverse=True)
-
-
-def _reach(graph: Graph, order: Sequence[str], own: Mapping[str, int]) -> dict[str, int]:
-    """Return the bits of each path: its `own`, and those of all that it needs."""
-    reach: dict[str, int] = {}
-    for path in order:
-        needed = map(reach.__getitem__, graph[path].references)
-        reach[path] = reduce(or_, needed, own.get(path, 0))
+def _reach(
+    needs: Sequence[Sequence[int]], order: Sequence[int], own: Mapping[int, int]
+) -> list[int]:
+    """Return the bits of each number: its `own`, and those of all that it needs."""
+    reach = [0] * len(needs)
+    for number in order:
+        reach[number] = reduce(or_, map(reach.__getitem__, needs[number]), own.get(number, 0))
     return reach
 
 
 def _add_own_updates(
-    graph: Graph, order: Sequence[str], reach: dict[str, int], events: int
+    needs: Sequence[Sequence[int]], order: Sequence[int], reach: list[int], events: int
 ) -> None:
-    """Give more bits to each path of `order` that no other of them needs: updates of its own.
+    """Give more bits to each number of `order` that no other of them needs: updates of its own.
 
     All such paths share them by what they need: a large program is worked on more than a small one.
     """
-    needed = set(chain.from_iterable(graph[path].references for path in order))
-    roots = [path for path in order if path not in needed]
+    needed = set(chain.from_iterable(needs[number] for number in order))
+    roots = [number for number in order if number not in needed]
     total = sum(reach[root].bit_count() for root in roots)
     at = events
     for root in roots:
