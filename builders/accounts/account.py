@@ -11,12 +11,20 @@ from typing import Final
 
 from builders.accounts.dominators import dominators, vanishing_bytes
 from builders.accounts.known import CUSTOMISATION, GRAPH, KnownImage, KnownLayer
-from builders.accounts.reach import changed_layers, closure_sizes, shortest_ways, way_to
+from builders.accounts.reach import (
+    Begin,
+    begins,
+    changed_layers,
+    closure_sizes,
+    ends_of_way,
+    shortest_ways,
+    way_to,
+)
 from builders.closure.graph import Graph, referrers_first
 from builders.closure.package_names import parse_name
 
-CLOSURES_MAX: Final = 10_000
-"""Paths up to which all closures are summed up; the work grows with the square."""
+CLOSURES_MAX: Final = 50_000
+"""Paths up to which all closures are summed up, in seconds; the work grows with the square."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,20 @@ class Account:
     def way(self, path: str) -> tuple[str, ...]:
         """Return the shortest way that brings `path` in, from a root on; () if it is not known."""
         return way_to(path, self._before) if path in self._before else ()
+
+    @cached_property
+    def _begins(self) -> Mapping[str, Begin]:
+        return begins(self._before)
+
+    def ends_of_way(self, path: str, most: int) -> tuple[str | None, ...]:
+        """Return the way as `way` does, of more than `most` steps those at both ends.
+
+        None stands for what is between them. The work goes by `most`, which is 2 or more, however
+        long the way is.
+        """
+        if path not in self._before:
+            return ()
+        return ends_of_way(path, self._before, self._begins, most)
 
     def closure(self, path: str) -> int | None:
         """Return the bytes of the closure of `path`, also in images of too many paths to sum up."""

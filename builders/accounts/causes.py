@@ -8,6 +8,7 @@ whose content has changed as well may be a cause, too, and is named apart.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from builders.accounts.account import Account, store_name
@@ -57,6 +58,15 @@ class Causes:
     causes: tuple[Cause, ...]
     perhaps: tuple[str, ...]
     toward: Mapping[str, str]
+
+    @cached_property
+    def steps(self) -> Mapping[str, int]:
+        """How many steps the way from each changed path has; 0 of a cause."""
+        found: dict[str, int] = {}
+        # In the order in which they were reached: the next one is there.
+        for path, following in self.toward.items():
+            found[path] = found[following] + 1 if following != path else 0
+        return found
 
     def way(self, path: str) -> tuple[str, ...]:
         """Return the way from a changed path to a cause, both included; () where none is known."""

@@ -218,12 +218,17 @@ def _layer_change(layer: LayerAccount, old: Account, new: Account, causes: Cause
     known = layer.known.paths if old.image.names_paths else ()
     paths = sorted(known, key=lambda path: (-new.paths[path].own, path))
     changed = tuple(path for path in paths if path not in old.paths)
-    ways = [way for path in changed if (way := causes.way(path))]
+    steps = causes.steps
+    nearest = min(
+        (path for path in changed if path in steps),
+        key=lambda path: (steps[path], path),
+        default=None,
+    )
     return LayerChange(
         layer=layer,
         changed=changed,
         moved=tuple(path for path in paths if path in old.paths),
-        way=min(ways, key=lambda way: (len(way), way), default=()),
+        way=() if nearest is None else causes.way(nearest),
         is_dated=_takes_time(layer, new),
         is_recompressed=layer.known.diff_id is not None
         and layer.known.diff_id in {other.known.diff_id for other in old.layers},

@@ -103,6 +103,38 @@ def way_to(path: str, before: Mapping[str, str | None]) -> tuple[str, ...]:
     return tuple(reversed(way))
 
 
+Begin = tuple[int, tuple[str, ...]]
+"""How many steps a way has, root and end included, and the first `BEGIN_MAX` of them."""
+BEGIN_MAX: Final = 4
+
+
+def begins(before: Mapping[str, str | None]) -> dict[str, Begin]:
+    """Return how the way to each path begins; `before` is of `shortest_ways`, in its order."""
+    found: dict[str, Begin] = {}
+    for path, last in before.items():
+        steps, first = found[last] if last is not None else (0, ())
+        found[path] = steps + 1, first if len(first) == BEGIN_MAX else (*first, path)
+    return found
+
+
+def ends_of_way(
+    path: str, before: Mapping[str, str | None], begin: Mapping[str, Begin], most: int
+) -> tuple[str | None, ...]:
+    """Return the way to `path`, of more than `most` steps only as many, and None between them.
+
+    `begin` is of `begins`. `most` is from 2 to twice `BEGIN_MAX`.
+    """
+    steps, first = begin[path]
+    count = steps if steps <= most else most - most // 2
+    last: list[str] = []
+    at: str | None = path
+    while at is not None and len(last) < count:
+        last.append(at)
+        at = before[at]
+    last.reverse()
+    return tuple(last) if steps <= most else (*first[: most // 2], None, *last)
+
+
 def changed_layers(
     graph: Graph,
     order: Sequence[str],

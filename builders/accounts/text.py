@@ -35,6 +35,8 @@ _PATHS: Final = (
     Column("store path"),
 )
 _UNKNOWN: Final = "?"
+_INDENT_MAX: Final = 10
+"""Steps of a way that are each indented more than the one before."""
 
 
 def image_lines(account: Account, *, width: int, every: bool = False) -> Iterator[str]:
@@ -48,7 +50,12 @@ def image_lines(account: Account, *, width: int, every: bool = False) -> Iterato
     if account.paths:
         shown = list(account.paths.values())[: None if every else MOST]
         yield ""
-        rows = [_path_row(path, account) for path in shown]
+        # Where closures are not summed up, each one is looked for by itself.
+        closures = [path.closure if every else account.closure(path.path) for path in shown]
+        rows = [
+            _path_row(path, closure, is_measured=account.is_measured)
+            for path, closure in zip(shown, closures, strict=True)
+        ]
         yield from _without_empty(_PATHS, rows, width=width)
         left = len(account.paths) - len(shown)
         if left:
@@ -132,10 +139,10 @@ def layer_contents(layer: LayerAccount) -> str:
     return f"{known.kind}: {known.comment}" if known.comment else known.kind
 
 
-def _path_row(path: PathAccount, account: Account) -> tuple[str, ...]:
+def _path_row(path: PathAccount, closure: int | None, *, is_measured: bool) -> tuple[str, ...]:
     return (
-        _known_size(path.own if account.is_measured else None),
-        _known_size(account.closure(path.path)),
+        _known_size(path.own if is_measured else None),
+        _known_size(closure),
         _known_size(path.vanishing),
         _known_size(path.update),
         ",".join(map(str, path.layers)),
@@ -204,6 +211,11 @@ def _one_path(
     yield from way_lines(account, way, width=width, evidence=evidence)
 
 
+def indent(step: int) -> str:
+    """Return the blanks before a step of a way; of a long one, they end where names need room."""
+    return "  " * min(step, _INDENT_MAX)
+
+
 def way_lines(
     account: Account,
     way: Sequence[str],
@@ -215,10 +227,10 @@ def way_lines(
     for number, path in enumerate(way):
         if number and evidence is not None:
             where = _place(evidence.get((way[number - 1], path)), way[number - 1])
-            yield from wrapped(f"    {'  ' * number}{where}", width)
+            yield from wrapped(f"    {indent(number)}{where}", width)
         arrow = "→ " if number else ""
         own = size(account.paths[path].own) if path in account.paths else _UNKNOWN
-        yield from wrapped(f"    {'  ' * number}{arrow}{store_name(path)} ({own})", width)
+        yield from wrapped(f"    {indent(number)}{arrow}{store_name(path)} ({own})", width)
 
 
 def _place(place: Evidence | None, path: str) -> str:

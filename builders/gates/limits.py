@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.accounts.account import Account, PathAccount, store_name
+from builders.accounts.text import indent
 from builders.closure.package_names import parse_name
 from builders.console.progress import size
 
@@ -16,6 +17,8 @@ _UNITS: Final = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10*
     "Gi": 2**30,
     "Ti": 2**40,
 }
+_WAY_MAX: Final = 8
+"""Steps that are shown of a way in one line."""
 _LARGEST: Final = 3
 """Paths that are named where an image is too large."""
 
@@ -68,7 +71,8 @@ def forbidden(account: Account, *, paths: Sequence[str], names: Sequence[str]) -
     """
     for path in account.paths.values():
         if path.path in paths or any(_is_called(path.path, name) for name in names):
-            way = [account.paths[step].name for step in account.way(path.path)] or [path.name]
+            ends = account.ends_of_way(path.path, _WAY_MAX) or (path.path,)
+            way = ["…" if step is None else store_name(step) for step in ends]
             yield Breach(
                 f"{path.name} is forbidden, and in the image: {' → '.join(way)}",
                 tuple(_chain(account, path)),
@@ -95,4 +99,4 @@ def _chain(account: Account, path: PathAccount) -> Iterator[str]:
     """Yield the full paths on the way to one."""
     way = account.way(path.path)
     for number, step in enumerate(way):
-        yield f"{'  ' * number}{'→ ' if number else ''}{step}"
+        yield f"{indent(number)}{'→ ' if number else ''}{step}"

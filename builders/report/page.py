@@ -164,9 +164,9 @@ def _path_table(
 
 
 def _path_row(one: PathAccount, account: Account, anchor: str) -> str:
-    way = [store_name(path) for path in account.way(one.path)][:-1]
-    if len(way) > _WAY_MAX:
-        way = [*way[: _WAY_MAX // 2], "…", *way[-_WAY_MAX // 2 :]]
+    # The last step is the path itself.
+    ends = account.ends_of_way(one.path, _WAY_MAX + 1)[:-1]
+    way = ["…" if path is None else store_name(path) for path in ends]
     through = f"<small>through {_text(' → '.join(way))}</small>" if way else ""
     layers = ", ".join(map(str, one.layers))
     cells = [

@@ -135,3 +135,20 @@ def graph_file(directory, references, *, layers=None, name="graph.json", **more)
     }
     (directory / name).write_text(json.dumps(document))
     return str(directory / name)
+
+
+class Counting(dict):
+    """A dictionary that counts how often something is looked up in it."""
+
+    looked_up = 0
+
+    def __getitem__(self, key):
+        self.looked_up += 1
+        return super().__getitem__(key)
+
+
+def chain(count, digit="a"):
+    """The graph of so many paths, of which each one refers to the next one."""
+    names = [f"p{number}-1" for number in range(count)]
+    needs = {name: names[number + 1 : number + 2] for number, name in enumerate(names)}
+    return graph(needs, digits=dict.fromkeys(names, digit))

@@ -7,7 +7,7 @@ import pytest
 from builders.accounts.account import CLOSURES_MAX, account_of
 from builders.accounts.known import CUSTOMISATION, GRAPH, KnownLayer
 from builders.closure.graph import StorePath
-from tests.unit.accounts.images import DIAMOND, SIZES, diamond, graph, image, path
+from tests.unit.accounts.images import DIAMOND, SIZES, chain, diamond, graph, image, path
 
 
 def test_own_and_other_bytes_add_up_to_the_image():
@@ -73,6 +73,23 @@ def test_without_a_graph_sizes_and_layers_are_known_and_nothing_else():
 def test_the_way_leads_from_a_root():
     way = account_of(diamond()).way(path("only-left-1.0"))
     assert way == (path("app-1.0"), path("left-2.0"), path("only-left-1.0"))
+
+
+def test_of_a_long_way_there_are_both_ends():
+    account = account_of(image(chain(9), []))
+    names = [path(f"p{number}-1") for number in range(9)]
+    assert account.ends_of_way(names[4], 5) == tuple(names[:5])
+    assert account.ends_of_way(names[5], 5) == (*names[:2], None, *names[3:6])
+    assert account.ends_of_way(names[8], 8) == (*names[:4], None, *names[5:])
+    assert account.ends_of_way(names[0], 2) == (names[0],)
+    assert account.ends_of_way(names[8], 2) == (names[0], None, names[8])
+    assert account.ends_of_way("/nix/store/none", 5) == ()
+
+
+def test_closures_of_fifty_thousand_paths_are_summed_up():
+    account = account_of(image(chain(50_000), [], source=GRAPH))
+    assert account.paths[path("p0-1")].closure == 5_000_000
+    assert account.paths[path("p49990-1")].closure == 1_000
 
 
 def test_in_large_images_a_closure_is_summed_up_where_it_is_asked_for():

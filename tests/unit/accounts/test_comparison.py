@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import jsonschema
 
+from builders.accounts import causes
 from builders.accounts.account import account_of
 from builders.accounts.comparison import FieldChange, compare_accounts
 from builders.accounts.comparison_documents import comparison_document
 from builders.accounts.comparison_text import comparison_lines
 from builders.accounts.known import CUSTOMISATION, GRAPH, KnownLayer
 from builders.console.tables import display_width
-from tests.unit.accounts.images import graph, image, path
+from tests.unit.accounts.images import Counting, chain, graph, image, path
 from tests.unit.support import BUILDERS
 
 SCHEMA = json.loads((BUILDERS.parent / "docs/schemas/diff.json").read_text())
@@ -193,3 +194,19 @@ def test_layers_that_take_the_time_when_they_are_written_are_sent_each_time():
     found = compared(old, new)
     assert found.push.layers == 4
     assert "takes the time when it is written" in "\n".join(comparison_lines(found, width=100))
+
+
+def test_the_work_on_a_deep_closure_grows_with_its_paths_alone(monkeypatch):
+    found = []
+
+    def counted(graph, changed, sources, find=causes._toward):
+        found.append(Counting(find(graph, changed, sources)))
+        return found[-1]
+
+    monkeypatch.setattr(causes, "_toward", counted)
+    count = 2000
+    names = [f"p{number}-1" for number in range(count)]
+    old, new = (image(chain(count, digit), [names]) for digit in "ab")
+    (layer,) = compared(old, new).layers
+    assert layer.way == (path("p1999-1", "b"),)
+    assert found[0].looked_up <= 10 * count

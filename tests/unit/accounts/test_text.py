@@ -3,10 +3,10 @@
 import pytest
 
 from builders.accounts.account import account_of
-from builders.accounts.known import Evidence
+from builders.accounts.known import GRAPH, Evidence
 from builders.accounts.text import MOST, image_lines, path_lines
 from builders.console.tables import display_width
-from tests.unit.accounts.images import diamond, graph, image, path
+from tests.unit.accounts.images import chain, diamond, graph, image, path
 
 WHOLE = """\
 app:1: linux/amd64, 3 layers, 11.3 kB, 5 store paths
@@ -84,3 +84,10 @@ def test_what_would_control_a_terminal_is_shown_instead():
     account = account_of(image(nodes, [[evil.partition("-")[2]]], roots=[evil.partition("-")[2]]))
     assert "\x1b" not in "".join(image_lines(account, width=80))
     assert "\x1b" not in "".join(path_lines(account, [evil], width=80))
+
+
+def test_names_on_a_long_way_have_room():
+    lines = list(
+        path_lines(account_of(image(chain(60), [], source=GRAPH)), [path("p59-1")], width=60)
+    )
+    assert lines[-1] == f"{' ' * 24}→ p59-1 (100 B)"

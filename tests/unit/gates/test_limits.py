@@ -4,7 +4,7 @@ import pytest
 
 from builders.accounts.account import account_of
 from builders.gates.limits import forbidden, over_budget, parse_size
-from tests.unit.accounts.images import diamond, graph, image, path
+from tests.unit.accounts.images import chain, diamond, graph, image, path
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,13 @@ def test_a_name_is_a_whole_package_with_all_its_outputs():
 
 def test_what_is_not_there_may_be_forbidden():
     assert list(forbidden(account_of(diamond()), paths=[path("gcc-12")], names=["gcc"])) == []
+
+
+def test_of_a_long_chain_the_line_has_both_ends():
+    (found,) = forbidden(account_of(image(chain(60), [])), paths=[path("p59-1")], names=[])
+    assert found.what == (
+        "p59-1 is forbidden, and in the image: "
+        "p0-1 → p1-1 → p2-1 → p3-1 → … → p56-1 → p57-1 → p58-1 → p59-1"
+    )
+    assert len(found.lines) == 60
+    assert found.lines[-1] == f"{' ' * 20}→ {path('p59-1')}"

@@ -8,11 +8,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from builders.accounts import account as accounts
 from builders.accounts.account import account_of
 from builders.accounts.opening import open_image
 from builders.closure.graph import StorePath
 from builders.report.page import SHOWN, page
-from tests.unit.accounts.images import DIAMOND, diamond, graph, image, path
+from tests.unit.accounts.images import DIAMOND, Counting, chain, diamond, graph, image, path
 
 VOID = {"meta", "input"}
 
@@ -131,3 +132,17 @@ def test_a_page_of_a_closure_without_layers(tmp_path):
     text = page(account_of(open_image(str(tmp_path / "graph.json"))))
     assert "By package" in text
     assert "By layer" not in text
+
+
+def test_the_work_on_a_deep_closure_grows_with_its_paths_alone(monkeypatch):
+    ways = []
+
+    def counted(graph, roots, find=accounts.shortest_ways):
+        ways.append(Counting(find(graph, roots)))
+        return ways[-1]
+
+    monkeypatch.setattr(accounts, "shortest_ways", counted)
+    count = 2000
+    text = page(account_of(image(chain(count), [])))
+    assert "through p0-1 → p1-1 → … → p1098-1 → p1099-1<" in text
+    assert ways[0].looked_up <= 10 * count
