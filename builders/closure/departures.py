@@ -1,76 +1,106 @@
-"""What goes when a package goes: the paths that nothing else of the image needs.
+"""What goes when a package goes, and which updates are small: what a lock has to reckon with.
 
-Layers of them stay whole, or go as a whole, if the paths share them with each other alone.
+A package that goes takes along what nothing else needs. Layers of such paths alone go as a whole.
+In a layer with others, these are sent again, although nothing of them changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from builders.closure.changes import Changes
 
-_HALVES: Final = (4, 1)
-"""How often something goes, in halves of all updates of single paths together: of the packages that
-the user names, and of what is right below one (of which an environment has much)."""
+_GOES: Final = 4
+"""How often one of the packages goes, in updates of single paths: so many times all of these."""
+
+_FEW: Final = (1, 4)
+"""What needs nobody but one package goes with it; what two need, when the second of them goes: so
+many times more seldom."""
+
+_PACKAGES_MAX: Final = 4096
+"""Of more packages, that one goes says little."""
+
+_SMALL: Final = ((1, 1), (4, 2))
+"""Updates of less than the mean, and of less than a quarter of it: how many times more they count.
+The bytes that are sent in vain are to be few beside those that change."""
 
 
 def with_departures(changes: Changes) -> Changes:
-    """Return `changes` in which paths also change when one goes that all users of theirs need."""
-    graph, order = changes.graph, changes.order
-    users: dict[str, list[str]] = {path: [] for path in order}
-    for path in order:
-        for reference in graph[path].references:
-            if reference in users:
-                users[reference].append(path)
-    above: dict[str, str | None] = {}
-    depth: dict[str, int] = {}
-    for path in reversed(order):
-        above[path] = _nearest_common(users[path], above, depth)
-        up = above[path]
-        depth[path] = depth[up] + 1 if up else 1
-    roots = [path for path in order if not users[path]]
-    first = 1 if len(roots) > 1 else 2
-    reach = list(changes.reach)
+    """Return `changes` in which paths also change when packages go, and small updates count more.
+
+    Packages are what nothing needs, or, if there is only one, what that one refers to.
+    """
+    reach = _with_small_updates(changes)
     at = max((bits.bit_length() for bits in reach), default=0)
-    for level, halves in enumerate(_HALVES, first):
-        owner: dict[str, str] = {}
-        for path in reversed(order):
-            up = above[path]
-            if depth[path] == level and (up or not users[path]):
-                owner[path] = path
-            elif up in owner:
-                owner[path] = owner[up]
-        owners = [path for path in order if owner.get(path) == path]
-        share = max(1, halves * changes.events // (2 * max(1, len(owners))))
-        bits = {
-            path: ((1 << share) - 1) << (at + number * share) for number, path in enumerate(owners)
-        }
-        at += share * len(owners)
-        reach = [
-            known | (bits[owner[path]] if path in owner else 0)
-            for path, known in zip(order, reach, strict=True)
-        ]
+    needs = _needs(changes)
+    packages = _packages(needs)
+    if len(packages) > _PACKAGES_MAX:
+        return replace(changes, reach=reach)
+    groups: dict[int, list[int]] = {}
+    for index, needed_by in enumerate(_needed_by(needs, packages)):
+        if 0 < needed_by.bit_count() <= len(_FEW):
+            groups.setdefault(needed_by, []).append(index)
+    for needed_by, group in groups.items():
+        weight = _FEW[needed_by.bit_count() - 1]
+        share = _GOES * changes.events // (weight * len(packages))
+        for index in group:
+            reach[index] |= ((1 << share) - 1) << at
+        at += share
     return replace(changes, reach=reach)
 
 
-def _nearest_common(
-    users: Iterable[str], above: dict[str, str | None], depth: dict[str, int]
-) -> str | None:
-    """Return the lowest path on all ways down to `users`, which may be one of them; None if none.
+def _with_small_updates(changes: Changes) -> list[int]:
+    """Return the bits of each path, with more of them for updates that change few bytes."""
+    singles = (1 << changes.events) - 1
+    changed = [0] * changes.events
+    for bits, size in zip(changes.reach, changes.sizes, strict=True):
+        for event in _places(bits & singles):
+            changed[event] += size
+    mean = sum(changed) // max(changes.events, 1)
+    reach = list(changes.reach)
+    at = max((bits.bit_length() for bits in reach), default=0)
+    for part, times in _SMALL:
+        small = sum(1 << event for event, count in enumerate(changed) if count * part < mean)
+        for _ in range(times):
+            for index, bits in enumerate(changes.reach):
+                reach[index] |= (bits & small) << at
+            at += changes.events
+    return reach
 
-    It is their nearest common ancestor in the tree that `above` makes: the dominator of what they
-    need.
-    """
-    common: str | None = None
-    for number, user in enumerate(users):
-        other: str | None = user
-        if number == 0:
-            common = other
-        while common != other:
-            if common is None or other is None:
-                return None
-            if depth[common] < depth[other]:
-                other = above[other]
-            else:
-                common = above[common]
-    return common
+
+def _places(bits: int) -> list[int]:
+    """Return which bits are set."""
+    digits = f"{bits:b}"[::-1]
+    found = []
+    at = digits.find("1")
+    while at >= 0:
+        found.append(at)
+        at = digits.find("1", at + 1)
+    return found
+
+
+def _needs(changes: Changes) -> list[list[int]]:
+    """Return which others of the paths each one refers to, by index."""
+    index = {path: number for number, path in enumerate(changes.order)}
+    return [
+        [index[to] for to in changes.graph[path].references if to in index]
+        for path in changes.order
+    ]
+
+
+def _packages(needs: Sequence[Sequence[int]]) -> Sequence[int]:
+    needed = {to for references in needs for to in references}
+    roots = [index for index in range(len(needs)) if index not in needed]
+    return needs[roots[0]] if len(roots) == 1 else roots
+
+
+def _needed_by(needs: Sequence[Sequence[int]], packages: Sequence[int]) -> list[int]:
+    """Return a bit for each of the packages that needs a path."""
+    found = [0] * len(needs)
+    for bit, index in enumerate(packages):
+        found[index] |= 1 << bit
+    # Dependencies come first.
+    for index in range(len(needs) - 1, -1, -1):
+        for to in needs[index]:
+            found[to] |= found[index]
+    return found

@@ -5,19 +5,17 @@ not be found again in the next closure, so they may be better than neighbours in
 """
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import or_
 from typing import Final
 
 from builders.closure.changes import Changes
 from builders.closure.co_change import as_paths, is_too_many, joined
 from builders.closure.departures import with_departures
+from builders.closure.gathering import bettered, gathered
 from builders.closure.joining import Row
 from builders.closure.layering_lock import LayeringLock
 
-_ROUNDS: Final = 6
-_WORK: Final = 60_000
-"""Paths that are looked at while layers are bettered: all of them, `_ROUNDS` times at most."""
+_FIRST: Final = 600
+"""Layers of neighbours, of which any two may be joined then."""
 
 _LEAST: Final = 1 << 20
 """Bytes of a layer that is not made smaller."""
@@ -58,14 +56,16 @@ def locked_layers(
 def lockable_layers(changes: Changes, limit: int, *, min_layer_size: int) -> list[tuple[str, ...]]:
     """Return layers for a lock: fewer than `limit`, so that some are left for new packages.
 
-    They begin as those of `co_change`. Then each path goes to the layer where it costs least, even
-    if this is far from its neighbours. What goes with a package stays together. What changes most
-    is on top.
+    They begin as those of `co_change`, of which there are more. Then those are joined that cost
+    least together, and each path goes to the layer where it costs least, even if this is far from
+    its neighbours. What goes with a package stays together. What changes most is on top.
     """
     changes = with_departures(changes)
     count = max(1, limit - reserve(limit))
-    layers = joined(changes, range(len(changes.order)), count, min_layer_size=min_layer_size)
-    return as_paths(changes, _bettered(changes, layers, max(min_layer_size, _LEAST)))
+    first = max(count, _FIRST)
+    layers = joined(changes, range(len(changes.order)), first, min_layer_size=min_layer_size)
+    layers = gathered(changes, layers, count)
+    return as_paths(changes, bettered(changes, layers, max(min_layer_size, _LEAST)))
 
 
 def reserve(limit: int) -> int:
@@ -99,44 +99,3 @@ def _few_enough(
     row.join_while(lambda _: row.count > limit, lambda left, right: not row.both_kept(left, right))
     row.join_while(lambda _: row.count > limit)
     return row.layers()
-
-
-def _bettered(changes: Changes, layers: list[list[int]], least: int) -> list[list[int]]:
-    """Move paths between layers as long as an update then sends less; sort by what changes most.
-
-    No layer shrinks below `least` bytes by it.
-    """
-    reach, sizes = changes.reach, changes.sizes
-    found = [set(layer) for layer in layers]
-    number_of = {index: number for number, layer in enumerate(layers) for index in layer}
-    unions = [reduce(or_, [reach[index] for index in layer], 0) for layer in layers]
-    bits = [union.bit_count() for union in unions]
-    bytes_of = [sum([sizes[index] for index in layer]) for layer in layers]
-    for _ in range(max(1, min(_ROUNDS, _WORK // max(len(reach), 1)))):
-        moved = False
-        for index in range(len(reach) - 1, -1, -1):
-            here, size, own = number_of[index], sizes[index], reach[index]
-            left = bytes_of[here] - size
-            if len(found[here]) > 1 and left < least <= bytes_of[here]:
-                continue
-            rest = reduce(or_, [reach[other] for other in found[here] if other != index], 0)
-            rest_bits = rest.bit_count()
-            best, least_cost = here, bytes_of[here] * bits[here] - left * rest_bits
-            for there, union in enumerate(unions):
-                cost = (bytes_of[there] + size) * (union | own).bit_count()
-                cost -= bytes_of[there] * bits[there]
-                if cost < least_cost and there != here:
-                    best, least_cost = there, cost
-            if best != here:
-                found[here].remove(index)
-                unions[here], bits[here], bytes_of[here] = rest, rest_bits, left
-                found[best].add(index)
-                unions[best] |= own
-                bits[best] = unions[best].bit_count()
-                bytes_of[best] += size
-                number_of[index] = best
-                moved = True
-        if not moved:
-            break
-    order = sorted(range(len(found)), key=lambda number: (bits[number], min(found[number] or {0})))
-    return [sorted(found[number]) for number in order if found[number]]
