@@ -41,12 +41,17 @@ class Changes:
 
 
 def find_changes(
-    graph: Graph, *, exclude: Collection[str] = (), volatile: Collection[str] = ()
+    graph: Graph,
+    *,
+    exclude: Collection[str] = (),
+    volatile: Collection[str] = (),
+    most: int = _MOST_EVENTS,
 ) -> Changes:
     """Return what changes the paths of `graph` without those in `exclude`.
 
     The paths in `volatile` change with every build, all of them at once. Where it is empty, what
-    nothing needs is taken to change most often. The order of `graph` makes no difference.
+    nothing needs is taken to change most often. The order of `graph` makes no difference. Updates of
+    the `most` largest paths are told apart.
     """
     ties = {path: node.name_and_hash for path, node in graph.items()}
     ranked = sorted(graph, key=ties.__getitem__)
@@ -58,7 +63,7 @@ def find_changes(
     needs = [sorted(map(rank.__getitem__, graph[path].references)) for path in ranked]
     whole = _dependencies_first(needs)
     order = [number for number in whole if ranked[number] not in exclude]
-    events = min(len(order), _MOST_EVENTS)
+    events = min(len(order), most)
     counted = (rank[path] for path in by_size if path not in exclude)
     own = {number: 1 << bit for bit, number in enumerate(islice(counted, events))}
     every_build = ((1 << _OWN_WEIGHT * events) - 1) << events

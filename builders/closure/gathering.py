@@ -5,7 +5,7 @@ updates in a row should not cost as much as a large one.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 from typing import Final
@@ -16,7 +16,7 @@ _BURST: Final = 64
 """How much more it counts if an update sends in vain what a whole one changes in the mean."""
 
 _ROUNDS: Final = 6
-_WORK: Final = 30_000
+_WORK: Final = 12_000
 """Paths that are looked at while layers are bettered: all of them, `_ROUNDS` times at most."""
 
 
@@ -28,15 +28,44 @@ class _Layer:
 
     __slots__ = ("bits", "burst", "cost", "ideal", "paths", "reach", "size", "twice")
 
-    def __init__(self, paths: Sequence[int], changes: Changes, burst: int) -> None:
+    def __init__(
+        self, paths: Iterable[int], reach: Sequence[int], sizes: Sequence[int], burst: int
+    ) -> None:
         self.paths = set(paths)
         self.burst = burst
         self.reach = self.twice = self.size = self.ideal = 0
-        for index in paths:
-            self.twice |= self.reach & changes.reach[index]
-            self.reach |= changes.reach[index]
-            self.size += changes.sizes[index]
-            self.ideal += changes.sizes[index] * changes.reach[index].bit_count()
+        for index in self.paths:
+            own = reach[index]
+            self.twice |= self.reach & own
+            self.reach |= own
+            self.size += sizes[index]
+            self.ideal += sizes[index] * own.bit_count()
+        self._weigh()
+
+    def add(self, index: int, size: int, own: int) -> None:
+        """Add a path of `size` bytes, which the updates `own` change."""
+        self.paths.add(index)
+        self.twice |= self.reach & own
+        self.reach |= own
+        self.size += size
+        self.ideal += size * own.bit_count()
+        self._weigh()
+
+    def remove(self, index: int, size: int, reach: Sequence[int]) -> None:
+        """Remove a path of `size` bytes; `reach` has the updates that change each path."""
+        self.paths.remove(index)
+        own = reach[index]
+        once = twice = 0
+        for other in self.paths:
+            twice |= once & reach[other]
+            once |= reach[other] & own
+        self.reach &= once | ~own
+        self.twice &= twice | ~own
+        self.size -= size
+        self.ideal -= size * own.bit_count()
+        self._weigh()
+
+    def _weigh(self) -> None:
         self.bits = self.reach.bit_count()
         self.cost = self.cost_of(self.size, self.ideal, self.bits)
 
@@ -60,9 +89,8 @@ class _Layer:
 def gathered(changes: Changes, layers: Sequence[Sequence[int]], count: int) -> list[list[int]]:
     """Join two of `layers`, whichever cost least together, until there are `count`."""
     burst = _burst(changes)
-    found: dict[int, _Layer] = {
-        number: _Layer(layer, changes, burst) for number, layer in enumerate(layers)
-    }
+    reach, sizes = changes.reach, changes.sizes
+    found = {number: _Layer(layer, reach, sizes, burst) for number, layer in enumerate(layers)}
 
     def offer(number: int) -> tuple[int, int, int]:
         own = found[number]
@@ -88,7 +116,7 @@ def gathered(changes: Changes, layers: Sequence[Sequence[int]], count: int) -> l
             paths = [*found.pop(number).paths, *found.pop(other).paths]
             # A number of its own: what was offered to either is void.
             number, following = following, following + 1
-            found[number] = _Layer(paths, changes, burst)
+            found[number] = _Layer(paths, reach, sizes, burst)
         if len(found) > 1:
             heapq.heappush(heap, offer(number))
     return [sorted(layer.paths) for layer in found.values()]
@@ -101,7 +129,7 @@ def bettered(changes: Changes, layers: Sequence[Sequence[int]], least: int) -> l
     """
     burst = _burst(changes)
     reach, sizes = changes.reach, changes.sizes
-    found = [_Layer(layer, changes, burst) for layer in layers]
+    found = [_Layer(layer, reach, sizes, burst) for layer in layers]
     number_of = {index: number for number, layer in enumerate(layers) for index in layer}
     for _ in range(max(1, min(_ROUNDS, _WORK // max(len(reach), 1)))):
         moved = False
@@ -124,10 +152,8 @@ def bettered(changes: Changes, layers: Sequence[Sequence[int]], least: int) -> l
                 if cost < saved:
                     best, saved = there, cost
             if best is not here:
-                here.paths.remove(index)
-                here.__init__(sorted(here.paths), changes, burst)
-                best.paths.add(index)
-                best.__init__(sorted(best.paths), changes, burst)
+                here.remove(index, size, reach)
+                best.add(index, size, own)
                 number_of[index] = found.index(best)
                 moved = True
         if not moved:

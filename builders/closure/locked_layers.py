@@ -15,7 +15,11 @@ from builders.closure.joining import Row
 from builders.closure.layering_lock import LayeringLock
 
 _FIRST: Final = 600
-"""Layers of neighbours, of which any two may be joined then."""
+_WORK: Final = 2_000_000
+"""Layers of neighbours, of which any two may be joined then: fewer where there are many paths."""
+
+LOCK_EVENTS: Final = 1024
+"""Updates that are told apart for a lock, which compares more layers than a build does."""
 
 _LEAST: Final = 1 << 20
 """Bytes of a layer that is not made smaller."""
@@ -62,7 +66,7 @@ def lockable_layers(changes: Changes, limit: int, *, min_layer_size: int) -> lis
     """
     changes = with_departures(changes)
     count = max(1, limit - reserve(limit))
-    first = max(count, _FIRST)
+    first = max(count, min(_FIRST, _WORK // max(len(changes.order), 1)))
     layers = joined(changes, range(len(changes.order)), first, min_layer_size=min_layer_size)
     layers = gathered(changes, layers, count)
     return as_paths(changes, bettered(changes, layers, max(min_layer_size, _LEAST)))

@@ -21,7 +21,7 @@ from builders.closure.layering_lock import (
     warn_of_others,
     write_lock,
 )
-from builders.closure.locked_layers import lockable_layers, locked_layers
+from builders.closure.locked_layers import LOCK_EVENTS, lockable_layers, locked_layers
 from builders.closure.package_names import stable_names
 from builders.console.errors import warn, writing
 from builders.console.terminal import visible
@@ -50,20 +50,19 @@ def main(arguments: list[str]) -> None:
     graph = load_graph(given.graph)
     require_paths(given, graph)
     file = given.file or given.name
-    changes = find_changes(
-        graph, exclude=frozenset(given.exclude), volatile=frozenset(given.volatile)
-    )
-    names = stable_names(graph, changes.order)
+    exclude, volatile = frozenset(given.exclude), frozenset(given.volatile)
+    names = stable_names(graph, [path for path in graph if path not in exclude])
     old = None if given.anew else _old_lock(file, given.lock)
     if old and old.names.isdisjoint(names.values()):
         warn_of_others(old, names, what=file)
         old = None
     limit = given.store_layers
-    layers = (
-        locked_layers(changes, old, names, limit)
-        if old
-        else lockable_layers(changes, limit, min_layer_size=given.min_layer_size)
-    )
+    if old:
+        changes = find_changes(graph, exclude=exclude, volatile=volatile)
+        layers = locked_layers(changes, old, names, limit)
+    else:
+        changes = find_changes(graph, exclude=exclude, volatile=volatile, most=LOCK_EVENTS)
+        layers = lockable_layers(changes, limit, min_layer_size=given.min_layer_size)
     lock = lock_of(graph, layers)
     write_lock(file, lock)
     with writing("standard output"):
