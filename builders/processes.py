@@ -5,9 +5,11 @@ imported or copied again.
 """
 
 import ctypes
+import gc
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from builders.console.errors import UserError
@@ -23,6 +25,18 @@ def usable_cores(limit: str | None = None) -> int:
     """Return the number of processors to use: `limit`, where 0 or no number means all there are."""
     wanted = int(limit) if limit and limit.isdecimal() else 0
     return wanted if wanted > 0 else len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Let Python not look for garbage in cycles: of many objects that stay, it takes a fifth."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def fork_map(

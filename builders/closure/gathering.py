@@ -145,7 +145,10 @@ def bettered(changes: Changes, layers: Sequence[Sequence[int]], least: int) -> l
             saved = here.cost - here.cost_of(left, here.ideal - ideal, rest_bits)
             best = here
             for there in found:
-                if saved <= 0 or there.least_cost_with(size, own_bits) >= saved or there is here:
+                # As least_cost_with says, without a call: here most time is spent.
+                more = own_bits - there.bits
+                least_cost = there.size * more if more > 0 else -size * more
+                if least_cost >= saved or there is here:
                     continue
                 bits = (there.reach | own).bit_count()
                 cost = there.cost_of(there.size + size, there.ideal + ideal, bits) - there.cost

@@ -19,6 +19,7 @@ from builders.console.errors import writing
 from builders.console.progress import size
 from builders.console.tables import Column, table, terminal_width, wrapped
 from builders.console.terminal import visible
+from builders.processes import without_collector
 from builders.programs.known_images import IMAGE_HELP, add_reading, open_given
 
 DESCRIPTION: Final = "Say what an image consists of, what each part costs, and why it is there."
@@ -73,6 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
 
 
+@without_collector()
 def run(given: argparse.Namespace) -> None:
     """Print the explanation."""
     # Nothing else tells of files, where an image is in a registry.

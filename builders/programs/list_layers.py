@@ -20,6 +20,7 @@ from builders.console.errors import UserError, die, writing
 from builders.formats.closure_graphs import read_closure_graph
 from builders.formats.json_values import parse_json
 from builders.image.layering import CO_CHANGE, LAYERINGS, CoChange, assign_layers
+from builders.processes import without_collector
 
 LOCK_HINT = "write it anew with update_layers, or take the one of before"
 """About a layering lock that can't be read."""
@@ -27,6 +28,7 @@ LOCK_HINT = "write it anew with update_layers, or take the one of before"
 _HINT = "give the graph of a whole closure, as exportReferencesGraph makes it"
 
 
+@without_collector()
 def main(arguments: list[str]) -> None:
     """Print the layers of the graph that the command line names."""
     parser = argparse.ArgumentParser(

@@ -31,10 +31,12 @@ from builders.programs.list_layers import (
     load_graph,
     require_paths,
 )
+from builders.processes import without_collector
 
 _NAME: Final = "image.layers.json"
 
 
+@without_collector()
 def main(arguments: list[str]) -> None:
     """Write the lock that the command line names, and say what is in it."""
     parser = argparse.ArgumentParser(

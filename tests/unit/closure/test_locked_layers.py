@@ -72,8 +72,26 @@ def ten_in_a_row(case, seed, *, update_lock):
 @pytest.mark.parametrize("update_lock", [False, True])
 @pytest.mark.parametrize("name", CASES)
 def test_ten_updates_additions_and_removals_in_a_row(name, update_lock):
-    found = [ten_in_a_row(CASES[name], seed, update_lock=update_lock) for seed in range(4)]
-    assert sum(total for total, _ in found) <= 1.25 * sum(least for _, least in found)
+    for seed in range(4):
+        total, least = ten_in_a_row(CASES[name], seed, update_lock=update_lock)
+        assert total <= 1.25 * least, seed
+
+
+@pytest.mark.parametrize("seed", [10, 11, 33, 36, 37])
+def test_ten_in_a_row_in_which_a_third_of_the_programs_go(seed):
+    # All four removals that there are, so that little changes; docs/layering.md tells of these.
+    total, least = ten_in_a_row(CASES["desktop"], seed, update_lock=True)
+    assert total <= 1.31 * least
+
+
+def test_what_goes_with_a_package_shares_layers_with_nothing_else():
+    programs = {f"program{n}": f"lib{n} data{n} base" for n in range(6)}
+    edges = {"app": " ".join(programs), **programs, "base": ""}
+    edges |= {f"{kind}{n}": "" for kind in ("lib", "data") for n in range(6)}
+    lock = new_lock(graph_of(edges, size=MIB), 12)
+    for layer in lock.layers:
+        owners = {name[-1] for name in layer if name[-1].isdigit()}
+        assert len(owners) <= 1
 
 
 def graph_of(edges, size=30 * MIB):
