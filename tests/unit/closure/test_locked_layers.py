@@ -85,13 +85,13 @@ def test_ten_in_a_row_in_which_a_third_of_the_programs_go(seed):
 
 
 def test_what_goes_with_a_package_shares_layers_with_nothing_else():
-    programs = {f"program{n}": f"lib{n} data{n} base" for n in range(6)}
-    edges = {"app": " ".join(programs), **programs, "base": ""}
-    edges |= {f"{kind}{n}": "" for kind in ("lib", "data") for n in range(6)}
-    lock = new_lock(graph_of(edges, size=MIB), 12)
-    for layer in lock.layers:
-        owners = {name[-1] for name in layer if name[-1].isdigit()}
-        assert len(owners) <= 1
+    shared = [f"shared{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    programs = {f"program{n}": f"lib{n} data{n} {' '.join(shared)}" for n in range(4)}
+    edges = {"app": " ".join(programs), **programs} | dict.fromkeys(shared, "")
+    edges |= {f"{kind}{n}": "" for kind in ("lib", "data") for n in range(4)}
+    for layer in new_lock(graph_of(edges, size=4 * MIB), 9).layers:
+        owners = {name[-1] if name[-1].isdigit() else "" for name in layer}
+        assert len(owners) == 1
 
 
 def graph_of(edges, size=30 * MIB):
