@@ -50,8 +50,8 @@ def find_changes(
     """Return what changes the paths of `graph` without those in `exclude`.
 
     The paths in `volatile` change with every build, all of them at once. Where it is empty, what
-    nothing needs is taken to change most often. The order of `graph` makes no difference. Updates of
-    the `most` largest paths are told apart.
+    nothing needs is taken to change most often. Updates of the `most` largest paths are told apart.
+    The order of `graph` makes no difference.
     """
     ties = {path: node.name_and_hash for path, node in graph.items()}
     ranked = sorted(graph, key=ties.__getitem__)

@@ -96,8 +96,8 @@ def gathered(changes: Changes, layers: Sequence[Sequence[int]], count: int) -> l
         own = found[number]
         best, cheapest = -1, 0
         for other, layer in found.items():
-            if other == number or 0 <= best and (
-                layer.least_cost_with(own.size, own.bits) >= cheapest
+            if other == number or (
+                best >= 0 and (layer.least_cost_with(own.size, own.bits) >= cheapest)
             ):
                 continue
             cost = own.cost_with(layer)

@@ -70,7 +70,6 @@ class Row:
         With `may_join`, only neighbours for which it holds. For those of fewer than `favoured`
         bytes, the price counts `_FAVOUR` times less.
         """
-
         last, following, sizes, price_of = self._last, self._next, self.sizes, self.price
         end = len(following)
         # One number for the price and the layer on the left: it takes a third of what a tuple does.

@@ -25,13 +25,13 @@ from builders.closure.locked_layers import LOCK_EVENTS, lockable_layers, locked_
 from builders.closure.package_names import stable_names
 from builders.console.errors import warn, writing
 from builders.console.terminal import visible
+from builders.processes import without_collector
 from builders.programs.list_layers import (
     add_arguments,
     check_arguments,
     load_graph,
     require_paths,
 )
-from builders.processes import without_collector
 
 _NAME: Final = "image.layers.json"
 

@@ -11,6 +11,7 @@ import pytest
 from builders.accounts import account as accounts
 from builders.accounts.account import account_of
 from builders.accounts.opening import open_image
+from builders.accounts.reach import shortest_ways
 from builders.closure.graph import StorePath
 from builders.report.page import SHOWN, page
 from tests.unit.accounts.images import DIAMOND, Counting, chain, diamond, graph, image, path
@@ -137,7 +138,7 @@ def test_a_page_of_a_closure_without_layers(tmp_path):
 def test_the_work_on_a_deep_closure_grows_with_its_paths_alone(monkeypatch):
     ways = []
 
-    def counted(graph, roots, find=accounts.shortest_ways):
+    def counted(graph, roots, find=shortest_ways):
         ways.append(Counting(find(graph, roots)))
         return ways[-1]
 
