@@ -17,55 +17,60 @@ _BURST: Final = 64
 
 _ROUNDS: Final = 6
 _WORK: Final = 12_000
-"""Paths that are looked at while layers are bettered: all of them, `_ROUNDS` times at most."""
+"""Paths that are looked at while layers are bettered, the largest: `_ROUNDS` times at most."""
 
 
 class _Layer:
     """Indices of paths, their bytes, which updates change one of them, and which change two.
 
-    `ideal` are the bytes that updates would send if each path had a layer of its own.
+    `ideal` are the bytes that updates would send if each path had a layer of its own. The binary
+    digits of how many paths each update changes are the bits of `_digits`, the lowest first: so
+    paths come and go in few steps, however many there are.
     """
 
-    __slots__ = ("bits", "burst", "cost", "ideal", "paths", "reach", "size", "twice")
+    __slots__ = ("_digits", "bits", "burst", "cost", "ideal", "paths", "reach", "size", "twice")
 
     def __init__(
         self, paths: Iterable[int], reach: Sequence[int], sizes: Sequence[int], burst: int
     ) -> None:
-        self.paths = set(paths)
+        self.paths: set[int] = set()
         self.burst = burst
-        self.reach = self.twice = self.size = self.ideal = 0
-        for index in self.paths:
-            own = reach[index]
-            self.twice |= self.reach & own
-            self.reach |= own
-            self.size += sizes[index]
-            self.ideal += sizes[index] * own.bit_count()
+        self.size = self.ideal = 0
+        self._digits: list[int] = []
+        for index in paths:
+            self._count(index, sizes[index], reach[index])
         self._weigh()
 
     def add(self, index: int, size: int, own: int) -> None:
         """Add a path of `size` bytes, which the updates `own` change."""
-        self.paths.add(index)
-        self.twice |= self.reach & own
-        self.reach |= own
-        self.size += size
-        self.ideal += size * own.bit_count()
+        self._count(index, size, own)
         self._weigh()
 
-    def remove(self, index: int, size: int, reach: Sequence[int]) -> None:
-        """Remove a path of `size` bytes; `reach` has the updates that change each path."""
+    def _count(self, index: int, size: int, own: int) -> None:
+        self.paths.add(index)
+        self.size += size
+        self.ideal += size * own.bit_count()
+        for place, digit in enumerate(self._digits):
+            if not own:
+                return
+            self._digits[place], own = digit ^ own, digit & own
+        if own:
+            self._digits.append(own)
+
+    def remove(self, index: int, size: int, own: int) -> None:
+        """Remove a path of `size` bytes, which the updates `own` change."""
         self.paths.remove(index)
-        own = reach[index]
-        once = twice = 0
-        for other in self.paths:
-            twice |= once & reach[other]
-            once |= reach[other] & own
-        self.reach &= once | ~own
-        self.twice &= twice | ~own
         self.size -= size
         self.ideal -= size * own.bit_count()
+        for place, digit in enumerate(self._digits):
+            if not own:
+                break
+            self._digits[place], own = digit ^ own, own & ~digit
         self._weigh()
 
     def _weigh(self) -> None:
+        self.twice = reduce(or_, self._digits[1:], 0)
+        self.reach = reduce(or_, self._digits[:1], self.twice)
         self.bits = self.reach.bit_count()
         self.cost = self.cost_of(self.size, self.ideal, self.bits)
 
@@ -131,9 +136,11 @@ def bettered(changes: Changes, layers: Sequence[Sequence[int]], least: int) -> l
     reach, sizes = changes.reach, changes.sizes
     found = [_Layer(layer, reach, sizes, burst) for layer in layers]
     number_of = {index: number for number, layer in enumerate(layers) for index in layer}
+    largest = sorted(range(len(reach)), key=lambda index: (-sizes[index], index))[:_WORK]
+    chosen = sorted(largest, reverse=True)
     for _ in range(max(1, min(_ROUNDS, _WORK // max(len(reach), 1)))):
         moved = False
-        for index in range(len(reach) - 1, -1, -1):
+        for index in chosen:
             here = found[number_of[index]]
             size, own = sizes[index], reach[index]
             left = here.size - size
@@ -155,7 +162,7 @@ def bettered(changes: Changes, layers: Sequence[Sequence[int]], least: int) -> l
                 if cost < saved:
                     best, saved = there, cost
             if best is not here:
-                here.remove(index, size, reach)
+                here.remove(index, size, own)
                 best.add(index, size, own)
                 number_of[index] = found.index(best)
                 moved = True
