@@ -51,6 +51,10 @@ EXAMPLES: Final = (
         "Take over what another repository of the registry has.",
     ),
     (
+        "longshore push result registry.example/app:1.0 --check",
+        "Send what the registry has lost of an image that it has.",
+    ),
+    (
         "longshore push result localhost:5000/app:test --dry-run",
         "Say what would be sent, and send nothing.",
     ),
@@ -98,6 +102,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--exact",
         action="store_true",
         help="send a layer that is there already as another tool has compressed it",
+    )
+    add(
+        "--check",
+        action="store_true",
+        help="look for every blob, also where the image is there, and send those that are lost",
     )
     add("--chunk-size", type=int, metavar="BYTES", help="send blobs in parts of that size")
     add("--insecure", action="store_true", help="take any certificate, or no TLS at all")
@@ -152,6 +161,7 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
             directory=directory,
             hint=CHECK_STORE,
             exact=given.exact,
+            check=given.check,
             dry=given.dry_run,
             chunk_size=given.chunk_size,
             sources=[

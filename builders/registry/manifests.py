@@ -209,6 +209,11 @@ def lacks_blobs(answer: Answer) -> bool:
     )
 
 
+def by_tag_alone(answer: Answer) -> bool:
+    """Whether a manifest is refused because it was sent under its digest, which some can't take."""
+    return answer.status in (405, 501) or bool(answer.codes & {"TAG_INVALID", "UNSUPPORTED"})
+
+
 def choose(
     candidates: Collection[Descriptor], compressor: str | None, *, exact: bool
 ) -> Descriptor | None:

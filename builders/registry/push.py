@@ -1,8 +1,8 @@
 """Pushing an image or an index: what the registry lacks, and then the manifests."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,15 +10,22 @@ from builders.blobs.descriptors import CONFIG_TYPE, Descriptor
 from builders.blobs.open_images import OpenImage, OpenIndex
 from builders.blobs.source import Blob, Image, Index
 from builders.compression.members import MemberFormat, Members
-from builders.console.errors import UserError, warn
+from builders.console.errors import UserError, die, warn
 from builders.console.transfers import Transfers
 from builders.image.layer_kinds import in_reading_order
 from builders.layers.resources import Resources
+from builders.registry.answers import Answer
 from builders.registry.bodies import Bytestream, InFile, InMemory, Made
 from builders.registry.client import Client
 from builders.registry.destinations import Repository
 from builders.registry.digest_cache import DigestCache
-from builders.registry.manifests import Found, Manifests, checked_put, lacks_blobs
+from builders.registry.manifests import (
+    Found,
+    Manifests,
+    by_tag_alone,
+    checked_put,
+    lacks_blobs,
+)
 from builders.registry.spool import Spool
 from builders.registry.survey import LATEST, MountSource, PushedLayer, Status, Survey
 from builders.registry.uploads import Session, Uploads, push_scopes
@@ -30,7 +37,8 @@ class Settings:
     """How a push is done.
 
     `jobs` uploads run at a time, and `threads` compress, into files in `directory`. With `exact` no
-    layer is taken that another tool has compressed. `hint` says what to do about files that have
+    layer is taken that another tool has compressed, and with `check` a manifest that is there says
+    nothing of its blobs: each is looked for. `hint` says what to do about files that have
     changed. `prepare` gets the paths that will be read, before they are, and returns where those
     lie that are elsewhere. If `dry`, nothing is sent.
     """
@@ -40,6 +48,7 @@ class Settings:
     directory: str
     hint: str
     exact: bool = False
+    check: bool = False
     dry: bool = False
     chunk_size: int | None = None
     sources: Sequence[MountSource] = ()
@@ -123,14 +132,13 @@ class Push:
     def _attempt(self, *, trust: bool) -> Report:
         """Push once; `trust` says whether what an image is made of counts as being there."""
         self._trust = trust
-        images = self._source.images
-        found = Found(self._repository)
-        if trust:
-            tags = dict.fromkeys((*self._tags, LATEST))
-            found = self._manifests.look_up(list(tags), images)
+        tags = dict.fromkeys((*self._tags, LATEST))
+        found = self._manifests.look_up(list(tags), self._source.images)
         if found.denied:
             # Before anything is compressed for it.
             self._uploads.check_access()
+        if self._settings.check or not trust:
+            self._survey.check(found, self._uploads)
         self._layers = self._survey.layers(found)
         others: list[Found] = []
         if trust and any(layer.status is None for layer in self._layers):
@@ -232,7 +240,8 @@ class Push:
         session = layer.session
         if new and session is None:
             # Only now that it is compressed it can be looked for.
-            session = self._uploads.begin_unless_there(file.digest, trust=self._trust)
+            trust = self._trust and not self._settings.check
+            session = self._uploads.begin_unless_there(file.digest, size=file.size, trust=trust)
             if session is None:
                 layer.status = Status.PRESENT
                 self._shown.end(layer.key, Status.PRESENT.value, layer.name, file.size)
@@ -303,29 +312,51 @@ class Push:
         return images[0]
 
     def _put(self, closed: Image | Index, found: Found, *, trust: bool) -> None:
-        """Send the manifests: those in an index by digest, and at last the one that has tags.
+        """Send the manifests, each by its digest and at last the one that gets tags by them.
 
-        With `trust`, a registry that lacks blobs may only have said that it has them.
+        By then the registry has said which digest it has, and that it has the blobs. With `trust`,
+        one that lacks blobs may only have said before that it has them.
         """
-        if isinstance(closed, Index):
-            for image in closed.images:
-                digest = image.manifest.descriptor.digest
-                if digest not in found.manifests:
-                    self._put_one(image.manifest, digest, trust=trust)
-        for number, tag in enumerate(self._tags):
-            # The tag that was looked up may have it already.
-            if number or closed.top.descriptor.digest != found.top or found.tag != tag:
-                self._put_one(closed.top, tag, trust=trust)
+        manifests = [*(image.manifest for image in closed.images), closed.top]
+        for digest, blob in {blob.descriptor.digest: blob for blob in manifests}.items():
+            # Whoever tells a wrong digest is found out before anything has a tag.
+            if digest not in found.manifests:
+                answer = self._ask_to_take(blob, digest, trust=trust)
+                if blob is not closed.top or not by_tag_alone(answer):
+                    self._check(answer, blob)
+        there = found.tag if closed.top.descriptor.digest == found.top else None
+        # The tag that was looked up may have it already.
+        done = [tag for tag in self._tags[:1] if tag == there]
+        for tag in self._tags[len(done) :]:
+            with self._telling(done):
+                self._check(self._ask_to_take(closed.top, tag, trust=trust), closed.top, tag)
+            done.append(tag)
 
-    def _put_one(self, blob: Blob, reference: str, *, trust: bool) -> None:
+    def _ask_to_take(self, blob: Blob, reference: str, *, trust: bool) -> Answer:
         answer = self._manifests.put(blob, reference)
         believed = any(layer.status is not Status.SENT for layer in self._layers)
         if trust and believed and lacks_blobs(answer):
             raise _BlobsMissingError
-        # Some of several tags may be there by now.
-        tag = reference if len(self._tags) > 1 and reference in self._tags else None
+        return answer
+
+    def _check(self, answer: Answer, blob: Blob, tag: str | None = None) -> None:
         logged_in = self._client.has_credentials
         checked_put(answer, blob, self._repository, tag, logged_in=logged_in)
+
+    @contextmanager
+    def _telling(self, done: Sequence[str]) -> Iterator[None]:
+        """Say in an error which of several tags are set."""
+        try:
+            yield
+        except UserError as error:
+            if len(self._tags) == 1:
+                raise
+            all_ = ", ".join(self._tags)
+            left = ", ".join(tag for tag in self._tags if tag not in done)
+            state = f"the image has none of the tags {all_} by now"
+            if done:
+                state = f"the image has the tags {', '.join(done)} by now, and not {left}"
+            die(f"{error.message}; {state}", hint=error.hint)
 
     def _report(self, closed: Image | Index | None, found: Found) -> Report:
         blobs = [

@@ -88,26 +88,37 @@ class Uploads:
         smaller = [size for size in CHUNK_SIZES if chunk_size is None or size < chunk_size]
         self._chunks = [chunk_size, *smaller] if chunk_size else smaller
         self._mounts_own = True
+        self._damaged: set[str] = set()
+        """Blobs that the repository has with another size."""
 
     def check_access(self) -> None:
         """Raise `UserError` where nothing may be sent to the repository."""
         self._begin()
 
-    def exists(self, digest: str, repository: Repository | None = None) -> bool:
-        """Whether the repository, or another one, has the blob."""
+    def exists(
+        self, digest: str, repository: Repository | None = None, *, size: int | None = None
+    ) -> bool:
+        """Whether the repository, or another one, has the blob, and where `size` is known all."""
         if repository is None:
             path, scopes = f"{self._base}/{digest}", self._scopes
         else:
             path, scopes = f"/v2/{repository.path}/blobs/{digest}", (pull_scope(repository),)
         answer = self._client.ask("HEAD", path, scopes)
         if answer.ok:
-            return True
+            there = _length(answer)
+            if size is None or there is None or there == size:
+                return True
+            if repository is None:
+                self._damaged.add(digest)
+            return False
         # Who may not look may push all the same, before there is anything.
         if repository is not None or answer.status in (400, 401, 403, 404, 405, 501):
             return False
         raise self._refused(answer, "tell about a layer")
 
-    def begin_unless_there(self, digest: str, *, trust: bool = True) -> Session | None:
+    def begin_unless_there(
+        self, digest: str, *, size: int, trust: bool = True
+    ) -> Session | None:
         """Return the session of an upload that is begun, None if the repository has the blob.
 
         One request does both: a repository mounts what is its own, and begins an upload of the
@@ -121,7 +132,7 @@ class Uploads:
             if answer:
                 return answer
             self._mounts_own = False
-        return None if self.exists(digest) else self._begin()
+        return None if self.exists(digest, size=size) else self._begin()
 
     def mount(self, digest: str, source: Repository) -> Session | bool:
         """Let the repository have the blob that `source` has, on the same registry.
@@ -152,6 +163,22 @@ class Uploads:
         on_sent: OnSent = lambda _: None,
     ) -> None:
         """Send the blob, in a `session` where one is open; raises `UserError`."""
+        self._send(blob, session, on_sent)
+        if blob.digest in self._damaged:
+            self._check_mended(blob)
+
+    def _check_mended(self, blob: Bytestream) -> None:
+        """Raise `UserError` where a registry has kept what it had of `blob`: some do."""
+        answer = self._client.ask("HEAD", f"{self._base}/{blob.digest}", self._scopes)
+        there = _length(answer)
+        if answer.ok and there is not None and there != blob.size:
+            die(
+                f"the registry {self._repository.registry} has {there} bytes of {blob.digest}, "
+                f"which has {blob.size}, and keeps them whatever is sent",
+                hint="let whoever runs it delete that blob, and push again",
+            )
+
+    def _send(self, blob: Bytestream, session: Session | None, on_sent: OnSent) -> None:
         attempts = _Attempts(self._client)
         while True:
             sending = _Sending(blob, on_sent)
@@ -368,13 +395,12 @@ def _stored(answer: Answer) -> int:
     return int(found[1]) + 1 if found and _is_size(found[1]) and found[1] != "0" else 0
 
 
+def _length(answer: Answer) -> int | None:
+    """Return how long the body is that a HEAD was told of; None, also for 0, where that is open."""
+    length = (answer.headers.get("Content-Length") or "").strip()
+    return int(length) or None if _is_size(length) else None
+
+
 def _is_size(text: str) -> bool:
     """Whether `text` is a number of bytes that a blob may have."""
     return text.isdecimal() and len(text) <= _SIZE_DIGITS
-
-
-def first_that_has(
-    uploads: Uploads, digest: str, sources: Sequence[Repository]
-) -> Repository | None:
-    """Return the first of `sources` that has the blob."""
-    return next((source for source in sources if uploads.exists(digest, source)), None)

@@ -124,6 +124,16 @@ def test_a_repository_to_mount_from(push, registry):
     assert result.stderr.count(": mounted, ") == 2
 
 
+def test_what_the_registry_has_lost_is_sent_again_for_the_asking(push, registry):
+    push(f"{registry.address}/app:1")
+    lost = registry.image("app", "1")["layers"][0]["digest"]
+    del registry.blobs["app"][lost]
+    result = push(f"{registry.address}/app:1", "--check")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count(": sent, ") == 1
+    registry.image("app", "1")
+
+
 def test_options_may_stand_between(push, registry):
     assert push("--jobs", "2", f"{registry.address}/app:1", "--exact").returncode == 0
 

@@ -96,8 +96,8 @@ def test_after_a_change_only_what_changed_is_sent_and_read(registry, plan, tmp_p
     report = push(registry, opened(plan))
     registry.image("app", "1")
     assert statuses(report) == [Status.SENT, Status.PRESENT, Status.PRESENT, Status.SENT]
-    # The tag, its configuration, the layer and the configuration, and the manifest.
-    assert len(registry.requests) == 1 + 1 + 2 + 2 + 1
+    # The tag, its configuration, the layer and the configuration, and twice the manifest.
+    assert len(registry.requests) == 1 + 1 + 2 + 2 + 2
     assert registry.received < 5000
 
 
@@ -266,7 +266,8 @@ def test_an_index_sends_shared_layers_once_and_children_by_digest_before_it(regi
     ]
     assert uploaded(registry) == 3 + 2
     puts = [r.path.rpartition("/")[2] for r in registry.seen("PUT", "manifests")]
-    assert puts == [*(entry["digest"] for entry in manifest["manifests"]), "1"]
+    children = [entry["digest"] for entry in manifest["manifests"]]
+    assert puts == [*children, report.digest, "1"]
     registry.requests.clear()
     assert push(registry, index).digest == report.digest
     assert [r.method for r in registry.requests] == ["GET"] * 3
@@ -339,11 +340,138 @@ def test_a_registry_that_has_lost_blobs_of_its_image_gets_them(registry, plan):
     registry.image("app", "1")
 
 
-def test_the_tag_that_is_refused_of_several_is_named(registry, plan):
-    registry.faults = [Fault("PUT", "manifests/2", 409, times=9)]
-    with pytest.raises(UserError, match="refused to take the manifest for the tag 2 "):
-        push(registry, opened(plan), tags=("1", "2"))
+@pytest.mark.parametrize("what", [409, 503, "reset"])
+def test_the_tag_that_is_refused_of_several_is_named_and_so_are_those_that_are_set(
+    what, registry, plan
+):
+    registry.faults = [Fault("PUT", "manifests/3", what, times=9)]
+    with pytest.raises(UserError) as found:
+        push(registry, opened(plan), tags=("1", "2", "3", "4"))
+    said = found.value.message
+    assert said.endswith("; the image has the tags 1, 2 by now, and not 3, 4")
+    assert what == "reset" or "refused to take the manifest for the tag 3 " in said
     assert registry.tag("app", "1")
+    assert not registry.tag("app", "4")
+
+
+def test_a_tag_that_is_refused_first_of_several_leaves_none(registry, plan):
+    registry.faults = [Fault("PUT", "manifests/1", 409, times=9)]
+    with pytest.raises(UserError, match="the image has none of the tags 1, 2 by now"):
+        push(registry, opened(plan), tags=("1", "2"))
+
+
+def test_a_manifest_whose_digest_is_told_wrong_gets_no_tag(registry_with, plan):
+    registry = registry_with(lies_about=("manifest",))
+    with pytest.raises(UserError, match="says that the image has the digest sha256:00"):
+        push(registry, opened(plan))
+    assert not registry.tag("app", "1")
+
+
+def test_a_manifest_that_is_there_gets_a_tag_in_one_request(registry, plan):
+    push(registry, opened(plan))
+    registry.requests.clear()
+    push(registry, opened(plan), tags=("1", "2"))
+    assert [(r.method, r.path) for r in registry.requests] == [
+        ("GET", "/v2/app/manifests/1"),
+        ("PUT", "/v2/app/manifests/2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(405, b""), (501, b""), (400, b'{"errors": [{"code": "TAG_INVALID"}]}')],
+)
+def test_a_registry_that_takes_manifests_by_tag_alone_gets_them_so(status, body, registry, plan):
+    registry.faults = [Fault("PUT", "manifests/sha256:", status, times=9, body=body)]
+    push(registry, opened(plan))
+    registry.image("app", "1")
+
+
+def test_lost_blobs_are_found_without_compressing_what_is_left(registry, plan):
+    push(registry, opened(plan))
+    layers = registry.image("app", "1")["layers"]
+    del registry.blobs["app"][layers[0]["digest"]]
+    asked = []
+    changed = replace(plan, config={"Cmd": ["/bin/other"]})
+    push(registry, opened(changed), prepare=lambda paths: asked.extend(paths) or {})
+    assert tuple(asked) == plan.layers[0].needs
+
+
+# Checking what is there.
+
+
+def test_an_unchanged_image_is_believed_unless_it_is_to_be_checked(registry, plan):
+    digest = push(registry, opened(plan)).digest
+    layers = registry.image("app", "1")["layers"]
+    lost = layers[1]["digest"]
+    del registry.blobs["app"][lost]
+    registry.requests.clear()
+    push(registry, opened(plan))
+    assert lost not in registry.blobs["app"]
+    assert len(registry.requests) == 1
+    report = push(registry, opened(plan), check=True)
+    assert report.digest == digest
+    assert statuses(report) == [Status.PRESENT, Status.SENT, Status.PRESENT, Status.PRESENT]
+    registry.image("app", "1")
+
+
+def test_so_is_its_configuration(registry, plan):
+    push(registry, opened(plan))
+    config = registry.image("app", "1")["config"]["digest"]
+    del registry.blobs["app"][config]
+    report = push(registry, opened(plan), check=True)
+    assert statuses(report) == [Status.PRESENT] * 3 + [Status.SENT]
+    registry.image("app", "1")
+
+
+def test_an_image_that_is_whole_is_looked_at_and_not_sent(registry, plan):
+    push(registry, opened(plan))
+    registry.requests.clear()
+    report = push(registry, opened(plan), check=True)
+    assert statuses(report) == [Status.PRESENT] * 4
+    assert sorted(r.method for r in registry.requests) == ["GET"] + ["HEAD"] * 4
+
+
+def test_a_layer_of_another_tool_that_is_lost_is_sent_as_it_is_compressed_here(registry, plan):
+    described = pushed_by_docker(registry, plan)
+    del registry.blobs["app"][described[0]["digest"]]
+    report = push(registry, opened(plan), check=True)
+    assert statuses(report)[:2] == [Status.SENT, Status.PRESENT]
+    manifest = registry.image("app", "1")
+    assert manifest["layers"][0]["digest"] != described[0]["digest"]
+    assert manifest["layers"][1]["digest"] == described[1]["digest"]
+
+
+def test_layers_of_an_index_are_checked_too(registry, plan):
+    index = open_index(
+        [opened(plan), opened(replace(plan, platform=Platform("linux", "arm64")))], {}
+    )
+    push(registry, index)
+    lost = registry.image("app", "1")["manifests"][1]["digest"]
+    _, data = registry.manifests["app"][lost]
+    layer = json.loads(data)["layers"][0]["digest"]
+    del registry.blobs["app"][layer]
+    push(registry, index, check=True)
+    registry.image("app", "1")
+
+
+def test_a_blob_of_which_a_part_is_left_is_sent_again(registry, plan):
+    push(registry, opened(plan))
+    damaged = registry.image("app", "1")["layers"][1]["digest"]
+    registry.blobs["app"][damaged] = registry.blobs["app"][damaged][:-1]
+    push(registry, opened(plan), check=True)
+    registry.image("app", "1")
+
+
+def test_a_registry_that_keeps_what_is_damaged_is_told_of(registry_with, plan):
+    registry = registry_with(keeps_old_blobs=True)
+    push(registry, opened(plan))
+    damaged = registry.image("app", "1")["layers"][1]["digest"]
+    size = len(registry.blobs["app"][damaged])
+    registry.blobs["app"][damaged] = registry.blobs["app"][damaged][:-1]
+    with pytest.raises(UserError) as found:
+        push(registry, opened(plan), check=True)
+    assert f"has {size - 1} bytes of {damaged}, which has {size}" in str(found.value)
 
 
 def test_a_layer_that_was_sent_before_is_found_with_the_request_that_would_begin_its_upload(
