@@ -35,6 +35,10 @@ _USER_AGENT: Final = "longshore"
 _SCHEME_SHOWN: Final = 20
 _PASSING: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 """What may be another answer the next time."""
+_OF_SOME_TIME: Final = frozenset(
+    (Obstacle.REFUSED, Obstacle.NO_HOST, Obstacle.NO_WAY, Obstacle.PROXY)
+)
+"""What passes where a server has answered before, and else is a wrong name or address."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Client:
             # Nobody listens in. Plain HTTP is first, since the other way round takes guesses.
             self._schemes = ["http", "https"]
         self._contacted = False
+        self._answered: set[str] = set()
         self._authorizer = Authorizer(
             host, find_credentials, self._ask_token_service, insecure=insecure
         )
@@ -258,7 +263,7 @@ class Client:
         elif method in ("POST", "PUT", "PATCH"):
             sent["Content-Length"] = "0"
         try:
-            answer = self.transport.send(method, address, sent, body)
+            answer = self._sent(method, address, sent, body)
             return answer if answer.ok else replace(answer, secrets=self._authorizer.secrets)
         finally:
             close = getattr(body, "close", None)
@@ -277,9 +282,9 @@ class Client:
 
     def may_pass(self, error: NoAnswerError) -> bool:
         """Whether what gave no answer may give one the next time."""
-        if error.obstacle == Obstacle.REFUSED:
-            # One that has answered before is only about to start again.
-            return self._contacted
+        if error.obstacle in _OF_SOME_TIME:
+            # A server that has answered before is only about to start again.
+            return error.server in self._answered
         return error.obstacle in (Obstacle.BREAK, Obstacle.SILENCE)
 
     def wait_after(self, answer: Answer, pause: float) -> float:
@@ -299,10 +304,16 @@ class Client:
         self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
     ) -> Answer:
         return self.persist(
-            lambda: self.transport.send(
-                method, address, {"User-Agent": _USER_AGENT, **headers}, body
-            )
+            lambda: self._sent(method, address, {"User-Agent": _USER_AGENT, **headers}, body)
         )
+
+    def _sent(
+        self, method: str, address: str, headers: Mapping[str, str], body: Body | None
+    ) -> Answer:
+        """Send a request, and remember who has answered one."""
+        answer = self.transport.send(method, address, headers, body)
+        self._answered.add(str(read_address(address)))
+        return answer
 
 
 def retry_after(value: str | None) -> float | None:
