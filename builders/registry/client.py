@@ -3,7 +3,6 @@
 Source: OCI distribution specification v1.1.
 """
 
-import ipaddress
 import random
 import threading
 import time
@@ -14,11 +13,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from builders.console.errors import die, warn
-from builders.registry.addresses import join_address, read_address
+from builders.registry.addresses import read_address
 from builders.registry.answers import Answer
 from builders.registry.credentials import Credentials
-from builders.registry.destinations import is_loopback
+from builders.registry.destinations import is_loopback, is_private
 from builders.registry.no_answer import NoAnswerError, Obstacle
+from builders.registry.redirections import REDIRECTIONS_MAX, location_of, resolved, too_many
 from builders.registry.refusals import unreachable
 from builders.registry.tokens import Authorizer, Scopes
 from builders.registry.transport import Body, Transport
@@ -28,11 +28,9 @@ PAUSES_SECONDS: Final = (1, 2, 4, 8, 16)
 _LONGEST_PAUSE: Final = 300
 _AGES: Final = float(1 << 27)
 """Seconds that nobody counts."""
-_REDIRECTIONS: Final = 5
 _AUTHORIZATIONS: Final = 2
 """How often a request is sent again with other credentials: other tokens, and then other scopes."""
 _USER_AGENT: Final = "longshore"
-_SCHEME_SHOWN: Final = 20
 _PASSING: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 """What may be another answer the next time."""
 _OF_SOME_TIME: Final = frozenset(
@@ -162,27 +160,7 @@ class Client:
 
         Raises `UserError` for one that nothing may be sent to.
         """
-        address = join_address(answer.url, location)
-        server = read_address(address)
-        hint = "check the name of the registry, or tell whoever runs it"
-        if server is None:
-            # What stands behind the scheme may have a signature in it.
-            scheme = location.partition(":")[0][:_SCHEME_SHOWN]
-            die(f"the registry {self.host} redirects to {scheme}:…, no web server", hint=hint)
-        before = read_address(answer.url)
-        if before and before.scheme == "https" and server.scheme != "https":
-            die(
-                f"the registry {self.host} redirects to {server.scheme}://{server}, where "
-                "anybody on the way could read and change what is sent",
-                hint=hint,
-            )
-        if server != before and _is_private(server.host) and not self._is_near():
-            die(
-                f"the registry {self.host} redirects to {server}, which is an address of "
-                "a private network",
-                hint=hint,
-            )
-        return address
+        return resolved(location, answer, who=f"the registry {self.host}", near=self._is_near())
 
     def _follow(
         self,
@@ -194,19 +172,16 @@ class Client:
         payload: Payload | None,
     ) -> Answer:
         answer = self._first(method, path, authorization, headers=headers, payload=payload)
-        for _ in range(_REDIRECTIONS):
-            location = answer.headers.get("Location")
-            if answer.status not in (301, 302, 303, 307, 308) or not location:
+        for _ in range(REDIRECTIONS_MAX):
+            location = location_of(answer)
+            if location is None:
                 return answer
             # What is sent stays what it is: only 307 and 308 say so, and registries mean it.
             if payload and answer.status not in (307, 308):
                 return answer
             address = self.resolve(location, answer)
             answer = self._send(method, address, authorization, headers=headers, payload=payload)
-        die(
-            f"the registry {self.host} redirects again and again",
-            hint="check the name of the registry, or tell whoever runs it",
-        )
+        too_many(f"the registry {self.host}")
 
     def _first(
         self,
@@ -278,7 +253,7 @@ class Client:
 
     def _is_near(self) -> bool:
         name = urlsplit(f"//{self.host}").hostname or ""
-        return is_loopback(self.host) or _is_private(name)
+        return is_loopback(self.host) or is_private(name)
 
     def may_pass(self, error: NoAnswerError) -> bool:
         """Whether what gave no answer may give one the next time."""
@@ -335,11 +310,3 @@ def _shown(seconds: float) -> str:
 def _wants_tls(answer: Answer) -> bool:
     # Servers in Go, and nginx.
     return answer.status == 400 and b"HTTPS" in answer.data.upper()
-
-
-def _is_private(name: str) -> bool:
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return name == "localhost"
-    return not address.is_global

@@ -115,6 +115,15 @@ def is_loopback(host: str) -> bool:
     return name in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", name))
 
 
+def is_private(host: str) -> bool:
+    """Whether `host`, without a port and brackets, is an address that not all of us can reach."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return not address.is_global
+
+
 def is_address(host: str) -> bool:
     """Whether `host`, with or without a port, is an IP address and no name."""
     try:
