@@ -6,6 +6,7 @@ at the ways below; docs/push.md has the table.
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -23,7 +24,7 @@ from builders.registry.tokens import Scopes
 
 _SMALLEST_CHUNK: Final = 1 << 20
 CHUNK_SIZES: Final = (16 << 20, 4 << 20, _SMALLEST_CHUNK)
-"""Bytes of the parts that are tried where a body as a whole is too large; one is held in memory."""
+"""Bytes of the parts that are tried where a body as a whole is too large."""
 _WORTH_RESUMING: Final = 1 << 20
 """Bytes below which a blob is sent again rather than asked about."""
 _SIZE_DIGITS: Final = 15
@@ -252,19 +253,19 @@ class Uploads:
         return self._end(self._session(answer, session), sending.blob) if answer.ok else answer
 
     def _by_chunks(self, sending: "_Sending", session: Session) -> Answer:
-        size = max(self._chunks[0], session.least)
-        start = 0
-        for chunk in sending.chunks(size):
-            # Counted here: what ECR says in Range stays at the first part.
-            end = start + len(chunk) - 1
-            headers = {"Content-Range": f"{start}-{end}"}
-            payload = sending.part(chunk)
-            again = partial(self._exchange, "PATCH", session.address, payload, headers)
-            answer = self._client.persist(again)
-            if not answer.ok:
-                return answer
-            session = self._session(answer, session)
-            start = end + 1
+        most = max(self._chunks[0], session.least)
+        whole = sending.blob.size
+        with closing(sending):
+            for start in range(0, whole, most):
+                # Counted here: what ECR says in Range stays at the first part.
+                size = min(most, whole - start)
+                headers = {"Content-Range": f"{start}-{start + size - 1}"}
+                payload = sending.part(start, size)
+                again = partial(self._exchange, "PATCH", session.address, payload, headers)
+                answer = self._client.persist(again)
+                if not answer.ok:
+                    return answer
+                session = self._session(answer, session)
         return self._end(session, sending.blob)
 
     def _resume(self, blob: Bytestream, session: Session | None, on_sent: OnSent) -> bool:
@@ -346,46 +347,57 @@ class _Sending:
         self.blob = blob
         self._on_sent = on_sent
         self._sent = 0
+        self._pieces: Iterator[bytes] = iter(())
+        self._rest = b""
+        self._position = -1
+        """Where in the blob the rest begins, which the pieces follow."""
 
     def whole(self, offset: int = 0) -> Payload:
         """Return the body from `offset` on."""
-        return Payload(
-            self.blob.size - offset, lambda: self._told(self.blob.read(offset), begin=True)
-        )
+        return Payload(self.blob.size - offset, lambda: self._told(self.blob.read(offset), 0))
 
-    def part(self, chunk: bytes) -> Payload:
-        """Return `chunk` as a body."""
-        return Payload(len(chunk), lambda: self._told(iter((chunk,)), begin=False))
+    def part(self, start: int, size: int) -> Payload:
+        """Return the body of `size` bytes from `start` on; of any size, none of it is held.
 
-    def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield the blob in parts of `size` bytes, but for the last one."""
-        parts: list[bytes] = []
-        held = 0
-        for piece in self.blob.read():
-            view = memoryview(piece)
-            while held + len(view) >= size:
-                parts.append(bytes(view[: size - held]))
-                view = view[size - held :]
-                yield b"".join(parts)
-                parts, held = [], 0
-            if view:
-                parts.append(bytes(view))
-                held += len(view)
-        if parts:
-            yield b"".join(parts)
+        The blob is read onwards from part to part, and again only where a part is sent again.
+        """
+        return Payload(size, lambda: self._told(self._read(start, size), start))
 
     def undo(self) -> None:
         """Take back what was told: it has to go again."""
-        self._on_sent(-self._sent)
-        self._sent = 0
+        self._tell(0)
 
-    def _told(self, pieces: Iterator[bytes], *, begin: bool) -> Iterator[bytes]:
-        if begin:
-            self.undo()
+    def close(self) -> None:
+        """Read no more."""
+        close = getattr(self._pieces, "close", None)
+        if close:
+            close()
+
+    def _read(self, start: int, size: int) -> Iterator[bytes]:
+        if start != self._position:
+            self.close()
+            self._pieces, self._rest, self._position = self.blob.read(start), b"", start
+        end = start + size
+        while self._position < end:
+            piece = self._rest or next(self._pieces, b"")
+            if not piece:
+                return
+            taken = piece[: end - self._position]
+            self._rest = piece[len(taken) :]
+            self._position += len(taken)
+            yield taken
+
+    def _told(self, pieces: Iterator[bytes], begin: int) -> Iterator[bytes]:
+        self._tell(begin)
         for piece in pieces:
             yield piece
-            self._sent += len(piece)
-            self._on_sent(len(piece))
+            self._tell(self._sent + len(piece))
+
+    def _tell(self, sent: int) -> None:
+        """Say that `sent` bytes have gone, of what is sent in all."""
+        difference, self._sent = sent - self._sent, sent
+        if difference:
+            self._on_sent(difference)
 
 
 def _stored(answer: Answer) -> int:
