@@ -121,8 +121,8 @@ def run(given: argparse.Namespace) -> None:
     _check(given)
     shown = Transfers()
     try:
-        with _directory() as directory:
-            reports = _push(given, directory, shown)
+        with _directory() as directory, Fetcher(directory, tell=shown.log) as fetcher:
+            reports = _push(given, directory, fetcher, shown)
     except BaseException:
         shown.abandon()
         raise
@@ -135,10 +135,11 @@ def run(given: argparse.Namespace) -> None:
     _print(reports, as_json=given.json)
 
 
-def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[dict[str, Any]]:
+def _push(
+    given: argparse.Namespace, directory: str, fetcher: Fetcher, shown: Transfers
+) -> list[dict[str, Any]]:
     """Push the image to all places; files in `directory` are for this push alone."""
     cores = usable_cores()
-    fetcher = Fetcher(directory, tell=shown.log)
     reading = Reading(
         compression=LayerCompression(given.compress) if given.compress else None,
         architecture=architecture(),
@@ -169,7 +170,7 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
                 for source in sources
                 if source.repository.registry == target.repository.registry
             ],
-            prepare=fetcher.prepare,
+            supply=fetcher,
         )
         client = client_of(target.repository, transport, os.environ, insecure=given.insecure)
         push = Push(

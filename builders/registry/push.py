@@ -1,9 +1,9 @@
 """Pushing an image or an index: what the registry lacks, and then the manifests."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from builders.blobs.descriptors import CONFIG_TYPE, Descriptor
@@ -27,6 +27,7 @@ from builders.registry.manifests import (
     lacks_blobs,
 )
 from builders.registry.spool import Spool
+from builders.registry.supply import Supply
 from builders.registry.survey import LATEST, MountSource, PushedLayer, Status, Survey
 from builders.registry.uploads import Session, Uploads, push_scopes
 from builders.registry.workers import Workers
@@ -39,8 +40,7 @@ class Settings:
     `jobs` uploads run at a time, and `threads` compress, into files in `directory`. With `exact` no
     layer is taken that another tool has compressed, and with `check` a manifest that is there says
     nothing of its blobs: each is looked for. `hint` says what to do about files that have
-    changed. `prepare` gets the paths that will be read, before they are, and returns where those
-    lie that are elsewhere. If `dry`, nothing is sent.
+    changed, and `supply` lets them be there. If `dry`, nothing is sent.
     """
 
     jobs: int
@@ -52,7 +52,7 @@ class Settings:
     dry: bool = False
     chunk_size: int | None = None
     sources: Sequence[MountSource] = ()
-    prepare: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {}
+    supply: Supply = field(default_factory=Supply)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,6 @@ class Push:
         client.sleep = self._stopped.wait
         self._trust = True
         self._layers: list[PushedLayer] = []
-        self._places: dict[str, str] = {}
 
     def run(self) -> Report:
         """Do it; raises `UserError`, and then no tag has changed."""
@@ -162,7 +161,8 @@ class Push:
                 self._shown.expect(layer.key, layer.size)
                 pending.append(layer)
         by_us = [layer for layer in pending if layer.source is None]
-        self._prepare(by_us)
+        streamed = [layer.layer for layer in by_us if not layer.is_spooled]
+        self._settings.supply.expect(streamed)
         spool = Spool(self._settings.directory)
 
         def stop() -> None:
@@ -183,41 +183,40 @@ class Push:
         # What could not be mounted after all.
         left = [layer for layer in pending if layer.status is None]
         if left:
-            self._prepare(left)
             with Workers(self._settings.jobs, on_failure=stop) as workers:
                 self._make(left, spool, workers)
-
-    def _prepare(self, layers: Sequence[PushedLayer]) -> None:
-        paths = [path for layer in layers for path in layer.layer.needs]
-        self._places |= self._settings.prepare(paths)
 
     def _make(self, layers: Sequence[PushedLayer], spool: Spool, workers: Workers) -> None:
         """Make `layers` in the order in which they are best read, and let each be sent."""
         largest_first = sorted(layers, key=lambda layer: layer.size, reverse=True)
         hint = self._settings.hint
         threads = self._settings.threads
-        with (
-            Resources(helpers=0, hint=hint, places=self._places) as resources,
-            ExitStack() as stack,
-        ):
+        in_order = list(
+            in_reading_order(largest_first, layer_of=lambda layer: layer.layer.content.layer)
+        )
+        supply = self._settings.supply
+        supply.expect([layer.layer for layer in in_order])
+        here: dict[str, str] = {}
+        with Resources(helpers=0, hint=hint, places=here) as resources, ExitStack() as stack:
             compressing: dict[MemberFormat, Members] = {}
-            for layer in in_reading_order(
-                largest_first, layer_of=lambda layer: layer.layer.content.layer
-            ):
+            for layer in in_order:
                 workers.check()
                 format_ = layer.layer.format
                 if format_ and format_ not in compressing:
                     compressing[format_] = stack.enter_context(Members(format_, threads))
                 name = f"layer {layer.number}"
                 self._shown.begin(layer.key, name, layer.layer.size, "being compressed")
-                spool.make(
-                    layer.layer,
-                    resources,
-                    compressing[format_] if format_ else None,
-                    changed=partial(layer.changed, hint),
-                    done=partial(self._made, layer, spool, workers),
-                    on_read=partial(self._moved, layer.key),
-                )
+                with supply.ready(layer.layer) as places:
+                    here |= places
+                    spool.make(
+                        layer.layer,
+                        resources,
+                        compressing[format_] if format_ else None,
+                        changed=partial(layer.changed, hint),
+                        done=partial(self._made, layer, spool, workers),
+                        on_read=partial(self._moved, layer.key),
+                    )
+                here.clear()
             for members in compressing.values():
                 members.finish()
 
@@ -254,14 +253,15 @@ class Push:
         if layer.descriptor is None:
             raise TypeError("a layer as it is has a digest")
         hint = self._settings.hint
-        blob = Made(
-            Blob(layer.descriptor, layer.layer.content),
-            threads=1,
-            hint=hint,
-            changed=lambda: layer.changed(hint),
-            places=self._places,
-        )
-        self._upload(layer.key, layer.name, blob, layer.session)
+        with self._settings.supply.ready(layer.layer, among_others=True) as places:
+            blob = Made(
+                Blob(layer.descriptor, layer.layer.content),
+                threads=1,
+                hint=hint,
+                changed=lambda: layer.changed(hint),
+                places=places,
+            )
+            self._upload(layer.key, layer.name, blob, layer.session)
         layer.status = Status.SENT
 
     def _mount(self, layer: PushedLayer) -> None:
@@ -274,7 +274,6 @@ class Push:
             return
         layer.session = mounted or None
         if not layer.is_spooled and layer.descriptor == layer.layer.descriptor:
-            self._prepare([layer])
             self._stream(layer)
 
     def _upload(

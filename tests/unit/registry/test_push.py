@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,7 @@ from builders.layers.resources import Resources
 from builders.registry.credentials import Credentials
 from builders.registry.destinations import Repository
 from builders.registry.digest_cache import DigestCache
+from builders.registry.supply import Supply
 from builders.registry.survey import MountSource, Status
 from tests.unit.plans import make_plan, store_layer
 from tests.unit.registry.pushing import GZ, opened, push
@@ -41,6 +43,18 @@ def statuses(report):
 def uploaded(registry):
     """How many blobs were sent."""
     return len([r for r in registry.seen("PUT", "/blobs/uploads/") if r.status == 201])
+
+
+class Watching(Supply):
+    """Remembers in `asked` what is to be there."""
+
+    def __init__(self, asked):
+        self._asked = asked
+
+    @contextmanager
+    def ready(self, layer, *, among_others=False):
+        self._asked += layer.needs
+        yield {}
 
 
 def known_layers(plan):
@@ -393,7 +407,7 @@ def test_lost_blobs_are_found_without_compressing_what_is_left(registry, plan):
     del registry.blobs["app"][layers[0]["digest"]]
     asked = []
     changed = replace(plan, config={"Cmd": ["/bin/other"]})
-    push(registry, opened(changed), prepare=lambda paths: asked.extend(paths) or {})
+    push(registry, opened(changed), supply=Watching(asked))
     assert tuple(asked) == plan.layers[0].needs
 
 
@@ -552,7 +566,7 @@ def test_who_may_not_push_learns_it_before_anything_is_compressed(registry, plan
     registry.faults = [Fault(method, "/v2/app/", 401, times=9) for method in ("GET", "POST")]
     asked = []
     with pytest.raises(UserError, match="to whoever has not logged in"):
-        push(registry, opened(plan), prepare=asked.append)
+        push(registry, opened(plan), supply=Watching(asked))
     assert not asked
 
 
@@ -657,15 +671,40 @@ def test_the_spool_is_empty_in_the_end_and_small_meanwhile(registry, plan, tmp_p
 def test_paths_are_asked_for_before_they_are_read_and_only_those_to_be_sent(registry, plan):
     push(registry, opened(plan))
     asked = []
-
-    def prepare(paths):
-        asked.append(paths)
-        return {}
-
     changed = replace(plan, layers=plan.layers[:1])
-    push(registry, opened(changed), prepare=prepare)
-    assert [path for paths in asked for path in paths] == []
-    push(registry, opened(plan), "other", prepare=prepare)
-    assert [path for paths in asked for path in paths] == [
-        path for layer in plan.layers for path in layer.needs
-    ]
+    push(registry, opened(changed), supply=Watching(asked))
+    assert asked == []
+    push(registry, opened(plan), "other", supply=Watching(asked))
+    # The largest first.
+    assert asked == [path for index in (1, 0, 2) for path in plan.layers[index].needs]
+
+
+@pytest.mark.parametrize("compressor", ["gz", "none"])
+def test_a_path_is_elsewhere_only_while_its_layer_is_read(compressor, registry, plan, tmp_path):
+    """Each is moved away, and lies in another place when it is asked for, one at a time."""
+    away = tmp_path / "away"
+    away.mkdir()
+    paths = [path for layer in plan.layers for path in layer.needs]
+    for path in paths:
+        shutil.move(path, away / os.path.basename(path))
+    lent = []
+
+    class Lending(Supply):
+        @contextmanager
+        def ready(self, layer, *, among_others=False):
+            places = {}
+            for path in layer.needs:
+                places[path] = str(tmp_path / "lent" / os.path.basename(path))
+                lent.append(path)
+                (tmp_path / "lent").mkdir(exist_ok=True)
+                shutil.copytree(away / os.path.basename(path), places[path]) if os.path.isdir(
+                    away / os.path.basename(path)
+                ) else shutil.copy(away / os.path.basename(path), places[path])
+            yield places
+            for place in places.values():
+                shutil.rmtree(place) if os.path.isdir(place) else os.unlink(place)
+
+    push(registry, opened(plan, LayerCompression(compressor)), supply=Lending(), jobs=1)
+    registry.image("app", "1")
+    assert sorted(lent) == sorted(paths)
+    assert not list((tmp_path / "lent").iterdir())
