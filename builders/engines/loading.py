@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from builders.blobs.diagnosis import Diagnosis
 from builders.blobs.source import Blob, Image
 from builders.console.errors import UserError, die
 from builders.console.progress import Progress, size
@@ -25,7 +26,6 @@ from builders.engines.engine import Engine
 from builders.formats.oci_writers import NamedSource, write_archive
 from builders.layers.resources import Resources
 from builders.registry.loopback import ADDRESS, LoopbackRegistry
-from builders.tar.sinks import LEAVE_ALONE, HashSink
 
 STRATEGIES: Final = ("auto", "pull", "load", "full")
 """What to try: all ways, one after the other; only to pull; only archives; only the whole one."""
@@ -65,16 +65,17 @@ def load_image(
     strategy: str,
     jobs: int,
     foreign: bool = False,
-    hint: str = LEAVE_ALONE,
+    diagnosis: Diagnosis | None = None,
 ) -> Loaded:
     """Load `image` under `names` (each a name and tag) into `engine`.
 
     `foreign` says that the image is not for this machine's platform. `jobs` processes write an
     archive. Raises `UserError` where no way of `strategy` works, or where a file of the image is
-    missing or has changed, about which `hint` says what to do.
+    missing or has changed, of which `diagnosis` tells.
     """
     try:
-        return _Load(engine, image, tuple(map(engine.full_name, names)), jobs, foreign, hint).run(
+        full_names = tuple(map(engine.full_name, names))
+        return _Load(engine, image, full_names, jobs, foreign, diagnosis or Diagnosis()).run(
             strategy
         )
     except ClientError as error:
@@ -93,7 +94,7 @@ class _Load:
     names: tuple[str, ...]
     jobs: int
     foreign: bool
-    hint: str
+    diagnosis: Diagnosis
 
     @property
     def platform(self) -> str | None:
@@ -139,7 +140,7 @@ class _Load:
 
     def _pull(self) -> Loaded:
         """Let the engine pull from loopback."""
-        registry = LoopbackRegistry(self.image, hint=self.hint)
+        registry = LoopbackRegistry(self.image, hint=self.diagnosis.hint)
         with self._named(registry.reference):
             with registry:
                 self._follow(registry)
@@ -188,7 +189,7 @@ class _Load:
                 with (
                     suppress(BrokenPipeError),
                     Resources(
-                        helpers=self.jobs - 1, threads=self.jobs, hint=self.hint
+                        helpers=self.jobs - 1, threads=self.jobs, hint=self.diagnosis.hint
                     ) as resources,
                 ):
                     write_archive(
@@ -240,19 +241,7 @@ class _Load:
 
     def _verify(self, sent: Collection[str]) -> None:
         """Raise `UserError` where a layer that was `sent` is not what was planned."""
-        for blob in self.image.layers:
-            layer = blob.content.layer
-            if layer is None or _digest(blob) not in sent:
-                continue
-            sink = HashSink()
-            with Resources(helpers=0, hint=self.hint) as resources:
-                blob.content.write(sink, resources)
-            if f"sha256:{sink.digest()}" != _digest(blob):
-                die(
-                    f"what the layer of {', '.join(layer.needs)} holds has changed since the image "
-                    "was planned",
-                    hint=self.hint,
-                )
+        self.diagnosis.check(self.image.layers, sent)
 
 
 class _Shown:

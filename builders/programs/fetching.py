@@ -23,12 +23,12 @@ from typing import Any, Final, Self
 
 from builders.blobs.open_images import OpenLayer
 from builders.console.errors import UserError, die
+from builders.programs.diagnoses import STORE_PATH
 from builders.registry.supply import Supply
 from builders.remedies import CHECK_STORE
 
 HELD_BYTES: Final = 512 << 20
 """What was fetched and is not being read may take so many bytes."""
-_STORE_PATH: Final = re.compile(r"(/.*?/[0-9a-z]{32}-[^/]+)(/.*)?")
 _AT_A_TIME: Final = 4
 _NEW_COMMANDS: Final = ("--extra-experimental-features", "nix-command")
 _ABSENT: Final = re.compile(r"is not valid|don't know how to build|does not exist")
@@ -237,7 +237,7 @@ class Fetcher(Supply):
 
 def _store_paths(layer: OpenLayer) -> list[str]:
     """Return the store paths that `layer` needs, or needs something in."""
-    found = (_STORE_PATH.fullmatch(path) for path in layer.needs)
+    found = (STORE_PATH.fullmatch(path) for path in layer.needs)
     return list(dict.fromkeys(path[1] for path in found if path))
 
 

@@ -21,6 +21,7 @@ from builders.console.terminal import tell
 from builders.console.transfers import Transfers
 from builders.formats.image_sources import NamedOpenImage, Reading, read_source
 from builders.processes import usable_cores
+from builders.programs.diagnoses import StoreDiagnosis
 from builders.programs.fetching import Fetcher
 from builders.programs.given_image import add_image, architecture
 from builders.programs.registry_access import client_of, transport_of
@@ -34,7 +35,6 @@ from builders.registry.destinations import (
 from builders.registry.digest_cache import DigestCache, cache_path
 from builders.registry.push import Push, Report, Settings
 from builders.registry.survey import MountSource
-from builders.remedies import CHECK_STORE
 
 DESCRIPTION: Final = "Send an image to a registry: only what is not there yet."
 EXAMPLES: Final = (
@@ -140,11 +140,12 @@ def _push(
 ) -> list[dict[str, Any]]:
     """Push the image to all places; files in `directory` are for this push alone."""
     cores = usable_cores()
+    diagnosis = StoreDiagnosis(given.image)
     reading = Reading(
         compression=LayerCompression(given.compress) if given.compress else None,
         architecture=architecture(),
         jobs=cores,
-        hint=CHECK_STORE,
+        hint=diagnosis.hint,
         find=fetcher.find,
     )
     image = read_source(given.image, reading)
@@ -160,7 +161,7 @@ def _push(
             jobs=given.jobs,
             threads=cores,
             directory=directory,
-            hint=CHECK_STORE,
+            diagnosis=diagnosis,
             exact=given.exact,
             check=given.check,
             dry=given.dry_run,

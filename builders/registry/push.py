@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from builders.blobs.descriptors import CONFIG_TYPE, Descriptor
+from builders.blobs.diagnosis import Diagnosis
 from builders.blobs.open_images import OpenImage, OpenIndex
 from builders.blobs.source import Blob, Image, Index
 from builders.compression.members import MemberFormat, Members
@@ -39,20 +40,25 @@ class Settings:
 
     `jobs` uploads run at a time, and `threads` compress, into files in `directory`. With `exact` no
     layer is taken that another tool has compressed, and with `check` a manifest that is there says
-    nothing of its blobs: each is looked for. `hint` says what to do about files that have
-    changed, and `supply` lets them be there. If `dry`, nothing is sent.
+    nothing of its blobs: each is looked for. `supply` lets files be there, and `diagnosis` tells of
+    those that have changed. If `dry`, nothing is sent.
     """
 
     jobs: int
     threads: int
     directory: str
-    hint: str
+    diagnosis: Diagnosis
     exact: bool = False
     check: bool = False
     dry: bool = False
     chunk_size: int | None = None
     sources: Sequence[MountSource] = ()
     supply: Supply = field(default_factory=Supply)
+
+    @property
+    def hint(self) -> str:
+        """What to do about a file that is missing or has changed."""
+        return self.diagnosis.hint
 
 
 @dataclass(frozen=True)
@@ -212,7 +218,7 @@ class Push:
                         layer.layer,
                         resources,
                         compressing[format_] if format_ else None,
-                        changed=partial(layer.changed, hint),
+                        changed=partial(self._changed, layer),
                         done=partial(self._made, layer, spool, workers),
                         on_read=partial(self._moved, layer.key),
                     )
@@ -249,6 +255,9 @@ class Push:
             layer.status = Status.SENT
         spool.remove(file)
 
+    def _changed(self, layer: PushedLayer) -> UserError:
+        return self._settings.diagnosis.changed(layer.number, layer.layer.needs)
+
     def _stream(self, layer: PushedLayer) -> None:
         if layer.descriptor is None:
             raise TypeError("a layer as it is has a digest")
@@ -258,7 +267,7 @@ class Push:
                 Blob(layer.descriptor, layer.layer.content),
                 threads=1,
                 hint=hint,
-                changed=lambda: layer.changed(hint),
+                changed=partial(self._changed, layer),
                 places=places,
             )
             self._upload(layer.key, layer.name, blob, layer.session)

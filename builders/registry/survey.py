@@ -13,7 +13,6 @@ from typing import Final
 from builders.blobs.descriptors import Descriptor
 from builders.blobs.open_images import OpenImage, OpenLayer
 from builders.compression.streams import NONE
-from builders.console.errors import UserError
 from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer
 from builders.image.names import RemoteImage
 from builders.registry.client import Client
@@ -85,20 +84,6 @@ class PushedLayer:
         It is made once that way, however often it is sent, and a compressed archive is read once.
         """
         return self.layer.format is not None or self.layer.is_stream
-
-    def changed(self, hint: str) -> UserError:
-        """Return the failure of a layer that is made of other bytes than when it was planned."""
-        paths = self.layer.needs
-        more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-        return UserError(
-            f"layer {self.number} has another digest than when the image was planned: what is at "
-            f"{', '.join(paths[:_NAMED])}{more} has changed since",
-            hint=hint,
-        )
-
-
-_NAMED: Final = 5
-"""Paths of a layer that an error names."""
 
 
 class Survey:

@@ -1,10 +1,12 @@
 """`longshore push` as people call it: what it prints, and what it never does."""
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
@@ -181,6 +183,57 @@ def test_a_digest_that_could_not_be_written_is_told(push, registry):
 
 def test_an_image_that_is_not_there_is_told(push):
     refused(push("r.example/app", image="missing"), "can't read missing: No such file")
+
+
+@pytest.mark.parametrize("kind", ["layout", "archive"])
+def test_what_is_damaged_of_a_layout_or_an_archive_is_told_without_a_word_of_the_store(
+    kind, push, registry, tmp_path
+):
+    image = make_layout(tmp_path / "layout")
+    blob = damaged(image)
+    if kind == "archive":
+        with tarfile.open(tmp_path / "image.tar", "w") as archive:
+            archive.add(image, ".")
+        image = blob = tmp_path / "image.tar"
+    result = push(f"{registry.address}/app:1", image=image)
+    refused(result, "layer 1 has another digest than the image says: what is at ")
+    assert f"what is at {blob} has changed since; make the archive or the layout" in result.stderr
+    assert "nix-store" not in result.stderr
+    assert not registry.manifests
+
+
+def make_layout(directory):
+    """An image layout of one layer."""
+    blobs = directory / "blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def add(data, kind):
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        media_type = f"application/vnd.oci.image.{kind}"
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    layer = add(os.urandom(3000), "layer.v1.tar")
+    config = {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [layer["digest"]]}}
+    manifest = {
+        "schemaVersion": 2,
+        "config": add(json.dumps(config).encode(), "config.v1+json"),
+        "layers": [layer],
+    }
+    entry = add(json.dumps(manifest).encode(), "manifest.v1+json")
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return directory
+
+
+def damaged(layout):
+    """Change a byte of the layer, which is the blob of 3000 bytes, and return its path."""
+    (path,) = (path for path in (layout / "blobs/sha256").iterdir() if path.stat().st_size == 3000)
+    with path.open("r+b") as file:
+        byte = file.read(1)
+        file.seek(0)
+        file.write(bytes([byte[0] ^ 1]))
+    return path
 
 
 def test_where_one_place_fails_the_others_are_told(push, registry):

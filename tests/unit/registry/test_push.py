@@ -16,6 +16,7 @@ from dataclasses import replace
 import pytest
 
 from builders.blobs.compressed_layers import CompressedLayers, compress_layers
+from builders.blobs.diagnosis import Diagnosis
 from builders.blobs.layer_compression import LayerCompression
 from builders.blobs.open_images import open_index
 from builders.console.errors import UserError
@@ -334,6 +335,37 @@ def test_plain_layers_that_have_changed_end_it_before_their_last_byte(registry, 
         push(registry, opened(plan, LayerCompression("none")))
     assert plan.layers[1].diff_id not in registry.blobs.get("app", {})
     assert not registry.manifests
+
+
+def test_of_several_paths_of_a_layer_the_one_that_has_changed_is_named(registry, tmp_path):
+    plan = layer_of_three(tmp_path)
+    paths = plan.layers[0].paths
+    with open(f"{paths[1]}/file", "r+b") as file:
+        file.write(b"other")
+    with pytest.raises(UserError) as found:
+        push(registry, opened(plan))
+    assert all(path in str(found.value) for path in paths)
+
+    class Knowing(Diagnosis):
+        def find_changed(self, asked):
+            assert tuple(asked) == paths
+            return [path for path in asked if open(f"{path}/file").read(5) == "other"]
+
+    with pytest.raises(UserError) as found:
+        push(registry, opened(plan), diagnosis=Knowing("build it again"))
+    assert str(found.value) == (
+        f"layer 1 has another digest than the image says: what is at {paths[1]} has changed since; "
+        "build it again"
+    )
+    assert not registry.manifests
+
+
+def layer_of_three(tmp_path):
+    """A plan whose first layer is of three store paths."""
+    plan = make_plan(tmp_path, {name: name.encode() * 9 for name in ("aaa", "bbb", "ccc")})
+    paths = tuple(path for layer in plan.layers[:3] for path in layer.paths)
+    layers = (replace(plan.layers[0], paths=paths), plan.layers[3])
+    return replace(plan, layers=hash_layers(layers, graph={}, jobs=1))
 
 
 def test_a_blob_that_is_refused_leaves_no_tag(registry, plan):
