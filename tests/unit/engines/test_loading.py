@@ -254,6 +254,27 @@ def test_an_interrupted_load_leaves_no_name_behind(docker, tmp_path, number):
     assert docker.calls == ["image", "info", "pull", "image"]
 
 
+def test_a_load_without_a_terminal_to_lose_goes_on(docker, tmp_path):
+    (tmp_path / "first").mkdir()
+    plan = tmp_path / "plan.json"
+    plan.write_text(make_plan(tmp_path / "first", {"aaa": b"1"}).to_json())
+    hanging = docker.directory / "hang-after-pull"
+    hanging.touch()
+    client = shlex.join(docker.engine.client.words)
+    process = subprocess.Popen(
+        [sys.executable, BUILDERS, "longshore", "load", plan, "--client", client],
+        # As nohup does.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    with deadline(60):
+        while not docker.names:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        hanging.unlink()
+        assert process.wait() == 0
+    assert docker.names == ["test:tag"]
+
+
 # What loads left behind that were killed.
 
 

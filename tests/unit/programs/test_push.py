@@ -4,15 +4,17 @@ import base64
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 
 import pytest
 
 from tests.unit.plans import make_plan
 from tests.unit.registry.quirks import Fault, Quirks, running
-from tests.unit.support import BUILDERS
+from tests.unit.support import BUILDERS, deadline
 
 SECRET = "s3cret-password"
 
@@ -258,6 +260,49 @@ def test_what_a_registry_refuses_is_told_in_one_line_and_leaves_no_tag(fault, sa
     registry.faults = [fault]
     refused(push(f"{registry.address}/app:1"), said)
     assert not registry.manifests
+
+
+# Ends from outside.
+
+
+def slow_push(registry, plan, directory, **options):
+    """Begin a push that waits for the registry."""
+    registry.faults = [Fault("POST", "uploads", "slow", times=1, after=1)]
+    directory.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, BUILDERS, "longshore", "push", plan, f"{registry.address}/app:1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HOME": str(directory), "TMPDIR": str(directory)},
+        **options,
+    )
+    with deadline(60):
+        while not registry.seen("POST"):
+            time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_push_that_is_ended_leaves_no_tag_and_no_file(number, plan, registry, tmp_path):
+    process = slow_push(registry, plan, tmp_path / "temporary")
+    process.send_signal(number)
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in said
+    assert not registry.manifests
+    assert not list((tmp_path / "temporary").glob("longshore-*"))
+
+
+def test_a_push_without_a_terminal_to_lose_goes_on(plan, registry, tmp_path):
+    def as_nohup_does():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    process = slow_push(registry, plan, tmp_path / "temporary", preexec_fn=as_nohup_does)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert registry.tag("app", "1")
 
 
 # Credentials.
