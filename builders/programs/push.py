@@ -7,7 +7,6 @@ on standard error.
 import argparse
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from builders.programs.diagnoses import StoreDiagnosis
 from builders.programs.fetching import Fetcher
 from builders.programs.given_image import add_image, architecture
 from builders.programs.registry_access import client_of, transport_of
+from builders.programs.spool_directory import spool_directory
 from builders.registry.destinations import (
     Repository,
     TagReference,
@@ -121,7 +121,10 @@ def run(given: argparse.Namespace) -> None:
     _check(given)
     shown = Transfers()
     try:
-        with _directory() as directory, Fetcher(directory, tell=shown.log) as fetcher:
+        with (
+            spool_directory("longshore-push-") as directory,
+            Fetcher(directory, tell=shown.log) as fetcher,
+        ):
             reports = _push(given, directory, fetcher, shown)
     except BaseException:
         shown.abandon()
@@ -261,16 +264,6 @@ def _source(text: str) -> MountSource:
     if not colon or "/" in tag:
         return MountSource(read_repository(text, what=text))
     return MountSource(read_repository(name, what=text), checked_tag(tag))
-
-
-def _directory() -> "tempfile.TemporaryDirectory[str]":
-    try:
-        return tempfile.TemporaryDirectory(prefix="longshore-push-")
-    except OSError as error:
-        die(
-            f"can't make a directory for temporary files: {error.strerror}",
-            hint=remedy(error, otherwise="set TMPDIR to a directory that you may write to"),
-        )
 
 
 def _described(report: Report, target: _Target) -> dict[str, Any]:

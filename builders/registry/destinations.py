@@ -68,6 +68,9 @@ def read_destination(text: str, *, tag: str | None) -> TagReference:
 def read_repository(name: str, *, what: str) -> Repository:
     """Return the repository `name`; raises `UserError`, which calls it `what`, if it is none."""
     name = name.removeprefix(_TRANSPORT)
+    scheme, separator, _ = name.partition("://")
+    if separator:
+        die(f"{what!r} is an address, and no name of an image", hint=f"leave out {scheme}://")
     if not is_name(name):
         if is_name(name.lower()):
             die(

@@ -1,6 +1,7 @@
 """`longshore push` as people call it: what it prints, and what it never does."""
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
@@ -292,6 +293,25 @@ def test_a_push_that_is_ended_leaves_no_tag_and_no_file(number, plan, registry, 
     assert "Traceback" not in said
     assert not registry.manifests
     assert not list((tmp_path / "temporary").glob("longshore-*"))
+
+
+def test_what_a_push_leaves_that_is_killed_the_next_one_removes(push, plan, registry, tmp_path):
+    temporary = tmp_path / "temporary"
+    killed = slow_push(registry, plan, temporary)
+    killed.kill()
+    killed.communicate()
+    (left,) = temporary.glob("longshore-push-*")
+    # One that goes on, one that has just begun, and one of somebody else.
+    others = [temporary / f"longshore-push-{name}" for name in ("held", "new", "file")]
+    for directory in others[:2]:
+        directory.mkdir()
+    others[2].touch()
+    registry.faults.clear()
+    with (others[0] / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert push(f"{registry.address}/app:2", TMPDIR=str(temporary)).returncode == 0
+    assert not left.exists()
+    assert sorted(temporary.glob("longshore-*")) == sorted(others)
 
 
 def test_a_push_without_a_terminal_to_lose_goes_on(plan, registry, tmp_path):
