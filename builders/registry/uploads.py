@@ -117,9 +117,7 @@ class Uploads:
             return False
         raise self._refused(answer, "tell about a layer")
 
-    def begin_unless_there(
-        self, digest: str, *, size: int, trust: bool = True
-    ) -> Session | None:
+    def begin_unless_there(self, digest: str, *, size: int, trust: bool = True) -> Session | None:
         """Return the session of an upload that is begun, None if the repository has the blob.
 
         One request does both: a repository mounts what is its own, and begins an upload of the
