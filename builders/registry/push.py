@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -320,15 +320,16 @@ class Push:
         return images[0]
 
     def _put(self, closed: Image | Index, found: Found, *, trust: bool) -> None:
-        """Send the manifests, each by its digest and at last the one that gets tags by them.
+        """Send the manifests, those in an index by digest, and at last the one that gets tags.
 
-        By then the registry has said which digest it has, and that it has the blobs. With `trust`,
-        one that lacks blobs may only have said before that it has them.
+        Before a tag is new the registry has said which digest the manifest has there. One that told
+        that of the image before gets the tag at once, which goes back where it tells another one.
+        With `trust`, one that lacks blobs may only have said that it has them.
         """
+        before = found.before if found.tag == self._tags[0] else None
         manifests = [*(image.manifest for image in closed.images), closed.top]
         for digest, blob in {blob.descriptor.digest: blob for blob in manifests}.items():
-            # Whoever tells a wrong digest is found out before anything has a tag.
-            if digest not in found.manifests:
+            if digest not in found.manifests and (blob is not closed.top or before is None):
                 answer = self._ask_to_take(blob, digest, trust=trust)
                 if blob is not closed.top or not by_tag_alone(answer):
                     self._check(answer, blob)
@@ -337,7 +338,14 @@ class Push:
         done = [tag for tag in self._tags[:1] if tag == there]
         for tag in self._tags[len(done) :]:
             with self._telling(done):
-                self._check(self._ask_to_take(closed.top, tag, trust=trust), closed.top, tag)
+                answer = self._ask_to_take(closed.top, tag, trust=trust)
+                try:
+                    self._check(answer, closed.top, tag)
+                except UserError:
+                    if answer.ok and before and tag == found.tag:
+                        with suppress(UserError):
+                            self._manifests.put_back(before, tag)
+                    raise
             done.append(tag)
 
     def _ask_to_take(self, blob: Blob, reference: str, *, trust: bool) -> Answer:

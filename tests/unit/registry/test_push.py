@@ -111,8 +111,8 @@ def test_after_a_change_only_what_changed_is_sent_and_read(registry, plan, tmp_p
     report = push(registry, opened(plan))
     registry.image("app", "1")
     assert statuses(report) == [Status.SENT, Status.PRESENT, Status.PRESENT, Status.SENT]
-    # The tag, its configuration, the layer and the configuration, and twice the manifest.
-    assert len(registry.requests) == 1 + 1 + 2 + 2 + 2
+    # The tag, its configuration, the layer and the configuration, and the manifest.
+    assert len(registry.requests) == 1 + 1 + 2 + 2 + 1
     assert registry.received < 5000
 
 
@@ -411,6 +411,17 @@ def test_a_manifest_whose_digest_is_told_wrong_gets_no_tag(registry_with, plan):
     with pytest.raises(UserError, match="says that the image has the digest sha256:00"):
         push(registry, opened(plan))
     assert not registry.tag("app", "1")
+
+
+def test_a_tag_goes_back_where_its_new_digest_is_told_wrong(registry, plan):
+    push(registry, opened(plan))
+    before = registry.tag("app", "1")
+    wrong = {"Docker-Content-Digest": f"sha256:{'0' * 64}"}
+    registry.faults = [Fault("PUT", "manifests/1", 201, headers=wrong)]
+    with pytest.raises(UserError, match="says that the image has the digest sha256:00"):
+        push(registry, opened(replace(plan, config={"Cmd": ["/bin/other"]})))
+    assert [r.status for r in registry.seen("PUT", "manifests/1$")] == [201, 201, 201]
+    assert registry.tag("app", "1") == before
 
 
 def test_a_manifest_that_is_there_gets_a_tag_in_one_request(registry, plan):
