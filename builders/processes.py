@@ -39,6 +39,20 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
+ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a program from outside, as its user's Ctrl-C does."""
+
+
+def end_as_by_ctrl_c() -> None:
+    """Let signals that end this process raise `KeyboardInterrupt`: no child and no file stays.
+
+    Those that whoever started it has it ignore, as nohup does, stay ignored.
+    """
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
 def fork_map(
     function: Callable[[_Item], _Result], items: Sequence[_Item], *, jobs: int
 ) -> list[_Result]:
@@ -81,7 +95,9 @@ _function: Callable[[Any], Any]
 def _begin_worker(function: Callable[[Any], Any]) -> None:
     # The parent decides when to stop, and where it is killed there is nobody to work for.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     global _function
     _function = function

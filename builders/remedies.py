@@ -7,5 +7,8 @@ CHECK_STORE: Final = (
 )
 """About a file of the store that is missing or not what it was when the image was planned."""
 
+MAKE_AGAIN: Final = "make the archive or the layout again, or copy it anew"
+"""About a file that Nix knows nothing of."""
+
 WRITE_LOCK: Final = "write it anew with updateLayers of the image, or take the one of before"
 """About a layering lock that can't be read."""

@@ -160,7 +160,9 @@ def interruptible() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with _handling(dict.fromkeys(_SIGNALS, interrupt)):
+    # What whoever started this has it ignore stays ignored: nohup does so.
+    heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    with _handling(dict.fromkeys(heard, interrupt)):
         yield
 
 

@@ -13,6 +13,7 @@ from builders.blobs.source import Image
 from builders.engines.client import ClientError
 from builders.engines.engine import Engine
 from builders.image.names import canonical_name
+from builders.registry.loopback_names import ADDRESS
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class Containerd(Engine):
     def tag(self, reference: str, name: str) -> None:
         """Set the name."""
         self.client.run("images", "tag", "--force", reference, name)
+
+    def loopback_names(self) -> Sequence[str]:
+        """List the names that have such a beginning."""
+        return self.client.run("images", "ls", "--quiet", f"name~=^{ADDRESS}:.*/longshore-").split()
 
     def drop(self, reference: str) -> None:
         """Remove the name."""

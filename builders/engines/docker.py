@@ -8,12 +8,16 @@ distribution/xfer/download.go (a layer is known if it was pulled, and only over 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from builders.blobs.source import Image
 from builders.engines.client import ClientError
 from builders.engines.engine import Engine, diff_ids
 from builders.image.names import RemoteImage
+from builders.registry.loopback_names import PATTERN
+
+_NONE: Final = "<none>"
+"""What stands in lists where an image has no tag."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,18 @@ class _DockerLike(Engine):
     def tag(self, reference: str, name: str) -> None:
         """Set the name."""
         self.client.run("tag", reference, name)
+
+    def loopback_names(self) -> Sequence[str]:
+        """List images of that name, with their tags or digests."""
+        said = self.client.run(
+            *("image", "ls", "--all", "--digests", "--no-trunc", f"--filter=reference={PATTERN}"),
+            "--format={{.Repository}} {{.Tag}} {{.Digest}}",
+        )
+        found = []
+        for line in said.splitlines():
+            repository, tag, digest = (*line.split(), "", "", "")[:3]
+            found.append(f"{repository}@{digest}" if tag == _NONE else f"{repository}:{tag}")
+        return found
 
     def _inspect(self, references: Sequence[str]) -> list[dict[str, Any]]:
         """Return what the engine knows of images; nothing where there is none."""

@@ -62,6 +62,10 @@ class Engine(ABC):
         """Let `name` be the image that `reference` is, whatever it was before."""
 
     @abstractmethod
+    def loopback_names(self) -> Sequence[str]:
+        """Return the references that begin as those of registries on loopback do (PATTERN)."""
+
+    @abstractmethod
     def drop(self, reference: str) -> None:
         """Remove the name `reference`, and no other."""
 

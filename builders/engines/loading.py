@@ -7,8 +7,8 @@ and that name is removed, also where the load fails or is interrupted.
 """
 
 import re
-import secrets
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from builders.blobs.diagnosis import Diagnosis
 from builders.blobs.source import Blob, Image
 from builders.console.errors import UserError, die
 from builders.console.progress import Progress, size
@@ -24,8 +25,8 @@ from builders.engines.client import ClientError, undisturbed
 from builders.engines.engine import Engine
 from builders.formats.oci_writers import NamedSource, write_archive
 from builders.layers.resources import Resources
-from builders.registry.loopback import ADDRESS, LoopbackRegistry
-from builders.tar.sinks import LEAVE_ALONE, HashSink
+from builders.registry.loopback import LoopbackRegistry
+from builders.registry.loopback_names import ADDRESS, is_left_over
 
 STRATEGIES: Final = ("auto", "pull", "load", "full")
 """What to try: all ways, one after the other; only to pull; only archives; only the whole one."""
@@ -65,23 +66,51 @@ def load_image(
     strategy: str,
     jobs: int,
     foreign: bool = False,
-    hint: str = LEAVE_ALONE,
+    diagnosis: Diagnosis | None = None,
 ) -> Loaded:
     """Load `image` under `names` (each a name and tag) into `engine`.
 
     `foreign` says that the image is not for this machine's platform. `jobs` processes write an
     archive. Raises `UserError` where no way of `strategy` works, or where a file of the image is
-    missing or has changed, about which `hint` says what to do.
+    missing or has changed, of which `diagnosis` tells.
     """
     try:
-        return _Load(engine, image, tuple(map(engine.full_name, names)), jobs, foreign, hint).run(
-            strategy
-        )
+        full_names = tuple(map(engine.full_name, names))
+        load = _Load(engine, image, full_names, jobs, foreign, diagnosis or Diagnosis())
+        leftovers = _Leftovers(engine)
+        loaded = load.run(strategy)
+        leftovers.drop()
+        return loaded
     except ClientError as error:
         raise UserError(
             f"{engine.title} refuses: {error}",
             hint=f"see whether '{' '.join(engine.client.words)}' works by itself",
         ) from None
+
+
+class _Leftovers:
+    """Names that loads left behind which were killed.
+
+    They are looked for while all else goes on, and removed in the end: the layers that they hold
+    may be those that are wanted.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._found: list[str] = []
+        self._thread = threading.Thread(target=self._find, daemon=True)
+        self._thread.start()
+
+    def drop(self) -> None:
+        """Remove them; what the engine says against it is left to the next load."""
+        self._thread.join()
+        for reference in self._found:
+            with undisturbed(), suppress(ClientError, UserError):
+                self._engine.drop(reference)
+
+    def _find(self) -> None:
+        with suppress(ClientError, UserError):
+            self._found = [name for name in self._engine.loopback_names() if is_left_over(name)]
 
 
 @dataclass(frozen=True)
@@ -93,7 +122,7 @@ class _Load:
     names: tuple[str, ...]
     jobs: int
     foreign: bool
-    hint: str
+    diagnosis: Diagnosis
 
     @property
     def platform(self) -> str | None:
@@ -139,10 +168,10 @@ class _Load:
 
     def _pull(self) -> Loaded:
         """Let the engine pull from loopback."""
-        registry = LoopbackRegistry(self.image, hint=self.hint)
-        with self._named(registry.reference):
-            with registry:
-                self._follow(registry)
+        registry = LoopbackRegistry(self.image, hint=self.diagnosis.hint)
+        # It answers for its name as long as that is there.
+        with registry, self._named(registry.reference):
+            self._follow(registry)
             begun = registry.traffic.begun
             sent = [blob for blob in self.image.layers if _digest(blob) in begun]
             return self._loaded("pull", sent, requests=len(registry.traffic.requests))
@@ -179,8 +208,11 @@ class _Load:
         """Send an archive without the layers that are known."""
         progress = Progress(total=0, layers=0)
         sent = [blob for blob in self.image.layers if _digest(blob) not in known]
-        reference = f"localhost/longshore-{secrets.token_hex(16)}:load"
-        with self._named(reference):
+        # What is left of a load that was killed is told by its registry, that is no more.
+        with (
+            LoopbackRegistry(self.image) as registry,
+            self._named(f"{registry.name}:load") as reference,
+        ):
             words = self.engine.load(self.platform)
             with self.engine.client.started(*words, stdin=subprocess.PIPE) as running:
                 content = NamedSource(self.image, reference, self.image.platform.architecture)
@@ -188,7 +220,7 @@ class _Load:
                 with (
                     suppress(BrokenPipeError),
                     Resources(
-                        helpers=self.jobs - 1, threads=self.jobs, hint=self.hint
+                        helpers=self.jobs - 1, threads=self.jobs, hint=self.diagnosis.hint
                     ) as resources,
                 ):
                     write_archive(
@@ -215,10 +247,10 @@ class _Load:
             return self._loaded(way, sent)
 
     @contextmanager
-    def _named(self, reference: str) -> Iterator[None]:
+    def _named(self, reference: str) -> Iterator[str]:
         """Give the image its names once it is there as `reference`, which is removed anyway."""
         try:
-            yield
+            yield reference
             with undisturbed():
                 for name in self.names:
                     self.engine.tag(reference, name)
@@ -240,19 +272,7 @@ class _Load:
 
     def _verify(self, sent: Collection[str]) -> None:
         """Raise `UserError` where a layer that was `sent` is not what was planned."""
-        for blob in self.image.layers:
-            layer = blob.content.layer
-            if layer is None or _digest(blob) not in sent:
-                continue
-            sink = HashSink()
-            with Resources(helpers=0, hint=self.hint) as resources:
-                blob.content.write(sink, resources)
-            if f"sha256:{sink.digest()}" != _digest(blob):
-                die(
-                    f"what the layer of {', '.join(layer.needs)} holds has changed since the image "
-                    "was planned",
-                    hint=self.hint,
-                )
+        self.diagnosis.check(self.image.layers, sent)
 
 
 class _Shown:

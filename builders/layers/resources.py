@@ -29,7 +29,7 @@ class Resources:
     ) -> None:
         """At most `helpers` processes are started, and none where nothing needs them."""
         self.threads = threads
-        self._places = places or {}
+        self._places = {} if places is None else places
         self.hint = hint
         self._opened = ExitStack()
         self.helpers = self._opened.enter_context(Helpers(helpers))

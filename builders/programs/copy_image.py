@@ -12,10 +12,10 @@ from builders.blobs.open_images import closed
 from builders.blobs.source import Index
 from builders.console.errors import UserError, die
 from builders.engines.client import interruptible
+from builders.programs.diagnoses import StoreDiagnosis
 from builders.programs.given_image import add_image
 from builders.programs.load import read_plain
 from builders.registry.loopback import LoopbackRegistry
-from builders.remedies import CHECK_STORE
 
 DESCRIPTION: Final = "Copy an image with skopeo, to any transport that it knows."
 EXAMPLES: Final = (
@@ -50,7 +50,8 @@ def run(given: argparse.Namespace) -> None:
             hint="begin with the transport, as in docker://registry.example/app:1 or oci:DIRECTORY",
         )
     image = closed(read_plain(given.image).source)
-    with interruptible(), LoopbackRegistry(image, hint=CHECK_STORE) as registry:
+    diagnosis = StoreDiagnosis(given.image)
+    with interruptible(), LoopbackRegistry(image, hint=diagnosis.hint) as registry:
         command = [
             # The policy of the machine is about where images may come from, and this is a copy.
             *(os.environ.get("LONGSHORE_SKOPEO", "skopeo"), "--insecure-policy", "copy"),
@@ -65,6 +66,9 @@ def run(given: argparse.Namespace) -> None:
     if failure:
         raise failure
     if status:
+        # Only we know what a layer is made of, whose digest is wrong.
+        for one in image.images:
+            diagnosis.check(one.layers, registry.traffic.whole)
         raise UserError(
             f"skopeo failed with exit code {status}" if status > 0 else "skopeo was killed",
             hint="see what it says above",

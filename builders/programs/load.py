@@ -23,8 +23,8 @@ from builders.formats.image_sources import NamedOpenImage, Reading, read_source
 from builders.formats.oci_writers import NamedSource
 from builders.image.names import check_repo_tag
 from builders.processes import usable_cores
+from builders.programs.diagnoses import StoreDiagnosis
 from builders.programs.given_image import add_image, architecture
-from builders.remedies import CHECK_STORE
 
 DESCRIPTION: Final = "Load an image into Docker, podman or containerd: only what it lacks."
 EXAMPLES: Final = (
@@ -80,7 +80,7 @@ def run(given: argparse.Namespace) -> None:
             strategy=given.strategy,
             jobs=usable_cores(),
             foreign=image.platform.architecture != architecture(),
-            hint=CHECK_STORE,
+            diagnosis=StoreDiagnosis(given.image),
         )
     tell(_summary(engine, image, loaded))
     with writing("standard output"):
@@ -94,7 +94,7 @@ def read_plain(path: str) -> NamedOpenImage:
         compression=LayerCompression("none"),
         architecture=architecture(),
         jobs=usable_cores(),
-        hint=CHECK_STORE,
+        hint=StoreDiagnosis(path).hint,
     )
     return read_source(path, reading)
 

@@ -9,11 +9,11 @@ command lines with what they do; `configure` adds its arguments to a parser, and
 import argparse
 import importlib
 import os
-import signal
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from builders.console.errors import die
+from builders.processes import end_as_by_ctrl_c
 
 SUBCOMMANDS: Final = {
     "push": "builders.programs.push",
@@ -30,8 +30,7 @@ _PROGRAM: Final = "longshore"
 
 def main(arguments: list[str]) -> None:
     """Run the subcommand that the first argument names with the others."""
-    # As Ctrl-C: no child and no file stays behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_by_ctrl_c()
     name, *words = arguments or ["--help"]
     if name in ("-h", "--help", "help"):
         print(_overview(), end="")

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ from builders.image.platform import (
     go_architecture,
     go_system,
 )
+from builders.processes import end_as_by_ctrl_c
 from builders.registry.failures import Problem, RegistryError, describe
 from builders.registry.hashes import ALGORITHMS, FileHash, hash_file
 from builders.registry.skopeo import Skopeo
@@ -69,8 +69,7 @@ class Request:
 def main(arguments: list[str]) -> None:
     """Fetch the image that the command line names."""
     skopeo, certificates, nix_store, *words = arguments
-    # As Ctrl-C: no child and no file stays behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_by_ctrl_c()
     request = read_request(words)
     with temporary_directory() as directory:
         fetcher = Skopeo(

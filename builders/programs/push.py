@@ -7,7 +7,6 @@ on standard error.
 import argparse
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,9 +20,11 @@ from builders.console.terminal import tell
 from builders.console.transfers import Transfers
 from builders.formats.image_sources import NamedOpenImage, Reading, read_source
 from builders.processes import usable_cores
+from builders.programs.diagnoses import StoreDiagnosis
 from builders.programs.fetching import Fetcher
 from builders.programs.given_image import add_image, architecture
 from builders.programs.registry_access import client_of, transport_of
+from builders.programs.spool_directory import spool_directory
 from builders.registry.destinations import (
     Repository,
     TagReference,
@@ -34,7 +35,6 @@ from builders.registry.destinations import (
 from builders.registry.digest_cache import DigestCache, cache_path
 from builders.registry.push import Push, Report, Settings
 from builders.registry.survey import MountSource
-from builders.remedies import CHECK_STORE
 
 DESCRIPTION: Final = "Send an image to a registry: only what is not there yet."
 EXAMPLES: Final = (
@@ -49,6 +49,10 @@ EXAMPLES: Final = (
     (
         "longshore push result registry.example/app:1.0 --mount-from registry.example/base:12",
         "Take over what another repository of the registry has.",
+    ),
+    (
+        "longshore push result registry.example/app:1.0 --check",
+        "Send what the registry has lost of an image that it has.",
     ),
     (
         "longshore push result localhost:5000/app:test --dry-run",
@@ -99,6 +103,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="send a layer that is there already as another tool has compressed it",
     )
+    add(
+        "--check",
+        action="store_true",
+        help="look for every blob, also where the image is there, and send those that are lost",
+    )
     add("--chunk-size", type=int, metavar="BYTES", help="send blobs in parts of that size")
     add("--insecure", action="store_true", help="take any certificate, or no TLS at all")
     add("--dry-run", action="store_true", help="say what would be sent, and send nothing")
@@ -112,8 +121,11 @@ def run(given: argparse.Namespace) -> None:
     _check(given)
     shown = Transfers()
     try:
-        with _directory() as directory:
-            reports = _push(given, directory, shown)
+        with (
+            spool_directory("longshore-push-") as directory,
+            Fetcher(directory, tell=shown.log) as fetcher,
+        ):
+            reports = _push(given, directory, fetcher, shown)
     except BaseException:
         shown.abandon()
         raise
@@ -126,15 +138,17 @@ def run(given: argparse.Namespace) -> None:
     _print(reports, as_json=given.json)
 
 
-def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[dict[str, Any]]:
+def _push(
+    given: argparse.Namespace, directory: str, fetcher: Fetcher, shown: Transfers
+) -> list[dict[str, Any]]:
     """Push the image to all places; files in `directory` are for this push alone."""
     cores = usable_cores()
-    fetcher = Fetcher(directory, tell=shown.log)
+    diagnosis = StoreDiagnosis(given.image)
     reading = Reading(
         compression=LayerCompression(given.compress) if given.compress else None,
         architecture=architecture(),
         jobs=cores,
-        hint=CHECK_STORE,
+        hint=diagnosis.hint,
         find=fetcher.find,
     )
     image = read_source(given.image, reading)
@@ -150,8 +164,9 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
             jobs=given.jobs,
             threads=cores,
             directory=directory,
-            hint=CHECK_STORE,
+            diagnosis=diagnosis,
             exact=given.exact,
+            check=given.check,
             dry=given.dry_run,
             chunk_size=given.chunk_size,
             sources=[
@@ -159,7 +174,7 @@ def _push(given: argparse.Namespace, directory: str, shown: Transfers) -> list[d
                 for source in sources
                 if source.repository.registry == target.repository.registry
             ],
-            prepare=fetcher.prepare,
+            supply=fetcher,
         )
         client = client_of(target.repository, transport, os.environ, insecure=given.insecure)
         push = Push(
@@ -249,16 +264,6 @@ def _source(text: str) -> MountSource:
     if not colon or "/" in tag:
         return MountSource(read_repository(text, what=text))
     return MountSource(read_repository(name, what=text), checked_tag(tag))
-
-
-def _directory() -> "tempfile.TemporaryDirectory[str]":
-    try:
-        return tempfile.TemporaryDirectory(prefix="longshore-push-")
-    except OSError as error:
-        die(
-            f"can't make a directory for temporary files: {error.strerror}",
-            hint=remedy(error, otherwise="set TMPDIR to a directory that you may write to"),
-        )
 
 
 def _described(report: Report, target: _Target) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Source: OCI distribution specification v1.1.
 """
 
-import ipaddress
 import random
 import threading
 import time
@@ -14,11 +13,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from builders.console.errors import die, warn
-from builders.registry.addresses import join_address, read_address
+from builders.registry.addresses import read_address
 from builders.registry.answers import Answer
 from builders.registry.credentials import Credentials
-from builders.registry.destinations import is_loopback
+from builders.registry.destinations import is_loopback, is_private
 from builders.registry.no_answer import NoAnswerError, Obstacle
+from builders.registry.redirections import REDIRECTIONS_MAX, location_of, resolved, too_many
 from builders.registry.refusals import unreachable
 from builders.registry.tokens import Authorizer, Scopes
 from builders.registry.transport import Body, Transport
@@ -28,13 +28,15 @@ PAUSES_SECONDS: Final = (1, 2, 4, 8, 16)
 _LONGEST_PAUSE: Final = 300
 _AGES: Final = float(1 << 27)
 """Seconds that nobody counts."""
-_REDIRECTIONS: Final = 5
 _AUTHORIZATIONS: Final = 2
 """How often a request is sent again with other credentials: other tokens, and then other scopes."""
 _USER_AGENT: Final = "longshore"
-_SCHEME_SHOWN: Final = 20
 _PASSING: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 """What may be another answer the next time."""
+_OF_SOME_TIME: Final = frozenset(
+    (Obstacle.REFUSED, Obstacle.NO_HOST, Obstacle.NO_WAY, Obstacle.PROXY)
+)
+"""What passes where a server has answered before, and else is a wrong name or address."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Client:
             # Nobody listens in. Plain HTTP is first, since the other way round takes guesses.
             self._schemes = ["http", "https"]
         self._contacted = False
+        self._answered: set[str] = set()
         self._authorizer = Authorizer(
             host, find_credentials, self._ask_token_service, insecure=insecure
         )
@@ -157,27 +160,7 @@ class Client:
 
         Raises `UserError` for one that nothing may be sent to.
         """
-        address = join_address(answer.url, location)
-        server = read_address(address)
-        hint = "check the name of the registry, or tell whoever runs it"
-        if server is None:
-            # What stands behind the scheme may have a signature in it.
-            scheme = location.partition(":")[0][:_SCHEME_SHOWN]
-            die(f"the registry {self.host} redirects to {scheme}:…, no web server", hint=hint)
-        before = read_address(answer.url)
-        if before and before.scheme == "https" and server.scheme != "https":
-            die(
-                f"the registry {self.host} redirects to {server.scheme}://{server}, where "
-                "anybody on the way could read and change what is sent",
-                hint=hint,
-            )
-        if server != before and _is_private(server.host) and not self._is_near():
-            die(
-                f"the registry {self.host} redirects to {server}, which is an address of "
-                "a private network",
-                hint=hint,
-            )
-        return address
+        return resolved(location, answer, who=f"the registry {self.host}", near=self._is_near())
 
     def _follow(
         self,
@@ -189,19 +172,16 @@ class Client:
         payload: Payload | None,
     ) -> Answer:
         answer = self._first(method, path, authorization, headers=headers, payload=payload)
-        for _ in range(_REDIRECTIONS):
-            location = answer.headers.get("Location")
-            if answer.status not in (301, 302, 303, 307, 308) or not location:
+        for _ in range(REDIRECTIONS_MAX):
+            location = location_of(answer)
+            if location is None:
                 return answer
             # What is sent stays what it is: only 307 and 308 say so, and registries mean it.
             if payload and answer.status not in (307, 308):
                 return answer
             address = self.resolve(location, answer)
             answer = self._send(method, address, authorization, headers=headers, payload=payload)
-        die(
-            f"the registry {self.host} redirects again and again",
-            hint="check the name of the registry, or tell whoever runs it",
-        )
+        too_many(f"the registry {self.host}")
 
     def _first(
         self,
@@ -258,7 +238,7 @@ class Client:
         elif method in ("POST", "PUT", "PATCH"):
             sent["Content-Length"] = "0"
         try:
-            answer = self.transport.send(method, address, sent, body)
+            answer = self._sent(method, address, sent, body)
             return answer if answer.ok else replace(answer, secrets=self._authorizer.secrets)
         finally:
             close = getattr(body, "close", None)
@@ -273,13 +253,13 @@ class Client:
 
     def _is_near(self) -> bool:
         name = urlsplit(f"//{self.host}").hostname or ""
-        return is_loopback(self.host) or _is_private(name)
+        return is_loopback(self.host) or is_private(name)
 
     def may_pass(self, error: NoAnswerError) -> bool:
         """Whether what gave no answer may give one the next time."""
-        if error.obstacle == Obstacle.REFUSED:
-            # One that has answered before is only about to start again.
-            return self._contacted
+        if error.obstacle in _OF_SOME_TIME:
+            # A server that has answered before is only about to start again.
+            return error.server in self._answered
         return error.obstacle in (Obstacle.BREAK, Obstacle.SILENCE)
 
     def wait_after(self, answer: Answer, pause: float) -> float:
@@ -299,10 +279,16 @@ class Client:
         self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
     ) -> Answer:
         return self.persist(
-            lambda: self.transport.send(
-                method, address, {"User-Agent": _USER_AGENT, **headers}, body
-            )
+            lambda: self._sent(method, address, {"User-Agent": _USER_AGENT, **headers}, body)
         )
+
+    def _sent(
+        self, method: str, address: str, headers: Mapping[str, str], body: Body | None
+    ) -> Answer:
+        """Send a request, and remember who has answered one."""
+        answer = self.transport.send(method, address, headers, body)
+        self._answered.add(str(read_address(address)))
+        return answer
 
 
 def retry_after(value: str | None) -> float | None:
@@ -324,11 +310,3 @@ def _shown(seconds: float) -> str:
 def _wants_tls(answer: Answer) -> bool:
     # Servers in Go, and nginx.
     return answer.status == 400 and b"HTTPS" in answer.data.upper()
-
-
-def _is_private(name: str) -> bool:
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return name == "localhost"
-    return not address.is_global

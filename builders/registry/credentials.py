@@ -6,6 +6,7 @@ containers-auth.json(5). Nothing here is ever printed: what fails says which fil
 
 import base64
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -87,7 +88,9 @@ def auth_files(variables: Mapping[str, str]) -> Iterator[str]:
 def _read(path: str) -> Mapping[str, Any] | None:
     try:
         with open(path, "rb") as file:
-            document = parse_json(file.read(_FILE_MAX))
+            data = file.read(_FILE_MAX)
+        # Somebody may only have touched it.
+        document = parse_json(data) if data.strip() else {}
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -147,7 +150,9 @@ def _from_entry(entry: Any, path: str) -> Credentials | None:
     user, password = _text(entry.get("username")), _text(entry.get("password"))
     if packed := entry.get("auth"):
         try:
-            text = base64.b64decode(str(packed), validate=True).decode()
+            # Lines end in it where the program base64 made them.
+            joined = re.sub(r"[\r\n]", "", str(packed))
+            text = base64.b64decode(joined, validate=True).decode()
         except ValueError:
             raise UserError(f"{path}: an entry is not base64", hint=_LOG_IN) from None
         # Docker pads with zero bytes.

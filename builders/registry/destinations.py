@@ -68,6 +68,9 @@ def read_destination(text: str, *, tag: str | None) -> TagReference:
 def read_repository(name: str, *, what: str) -> Repository:
     """Return the repository `name`; raises `UserError`, which calls it `what`, if it is none."""
     name = name.removeprefix(_TRANSPORT)
+    scheme, separator, _ = name.partition("://")
+    if separator:
+        die(f"{what!r} is an address, and no name of an image", hint=f"leave out {scheme}://")
     if not is_name(name):
         if is_name(name.lower()):
             die(
@@ -113,6 +116,15 @@ def is_loopback(host: str) -> bool:
     """Whether `host`, with or without a port, is this machine, to which nobody listens in."""
     name = without_port(host).lower()
     return name in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", name))
+
+
+def is_private(host: str) -> bool:
+    """Whether `host`, without a port and brackets, is an address that not all of us can reach."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return not address.is_global
 
 
 def is_address(host: str) -> bool:

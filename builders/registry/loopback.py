@@ -22,11 +22,10 @@ from typing import Any, Final, Self
 from builders.blobs.source import Blob, Image, Index, blobs
 from builders.layers.resources import Resources
 from builders.registry.byte_ranges import ByteRange, RangeSink, RangeWrittenError, read_range
+from builders.registry.loopback_names import ADDRESS, TAG, new_repository
 from builders.registry.turns import Turns
 from builders.tar.sinks import LEAVE_ALONE, FileSink
 
-ADDRESS: Final = "127.0.0.1"
-_TAG: Final = "latest"
 _TLS_HANDSHAKE: Final = 0x16
 """The first byte of what a client sends that begins with TLS (RFC 8446, section 5.1)."""
 _ANSWER_TO_TLS: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
@@ -45,7 +44,7 @@ class LoopbackRegistry:
     """
 
     def __init__(self, source: Image | Index, *, hint: str = LEAVE_ALONE) -> None:
-        self.repository = f"longshore-{secrets.token_hex(16)}"
+        self.repository = new_repository()
         self.traffic = Traffic()
         self.failure: Exception | None = None
         self._hint = hint
@@ -88,7 +87,7 @@ class LoopbackRegistry:
 
     def manifest(self, name: str) -> Blob | None:
         """Return the manifest or the index of this digest or tag."""
-        return self._top if name == _TAG else self._manifests.get(name)
+        return self._top if name == TAG else self._manifests.get(name)
 
     def blob(self, digest: str) -> Blob | None:
         """Return the blob with this digest."""

@@ -48,6 +48,7 @@ _INDEXED_MAX: Final = 16
 class Found:
     """What is known of a repository: `top` is the digest that `tag` has, and `blobs` are there.
 
+    `before` is what the tag led to, if the registry told its digest, and rightly.
     `manifests` are those of the tag, and `layers` the blobs of each diff ID. `denied` is what the
     registry answers that tells nothing: that of some who may push, before the first push.
     """
@@ -56,6 +57,7 @@ class Found:
     tag: str | None = None
     denied: Answer | None = None
     top: str | None = None
+    before: Answer | None = None
     blobs: set[str] = field(default_factory=set)
     manifests: set[str] = field(default_factory=set)
     layers: dict[str, list[Descriptor]] = field(default_factory=dict)
@@ -112,6 +114,16 @@ class Manifests:
             payload=Payload(len(data), lambda: (data,)),
         )
 
+    def put_back(self, before: Answer, tag: str) -> None:
+        """Let `tag` lead to what it led to before, as far as the registry does that."""
+        self._client.ask(
+            "PUT",
+            f"{self._base}/manifests/{tag}",
+            self._scopes,
+            headers={"Content-Type": before.headers.get("Content-Type") or MANIFEST_TYPE},
+            payload=Payload(len(before.data), lambda: (before.data,)),
+        )
+
     def has(self, digest: str) -> bool:
         """Whether the repository has the manifest with that digest."""
         path = f"{self._base}/manifests/{digest}"
@@ -128,6 +140,8 @@ class Manifests:
         digest = _digest_of(answer.data)
         check_digest(answer, digest, "the image under the tag")
         found.top = digest
+        if answer.headers.get("Docker-Content-Digest") == digest:
+            found.before = answer
         document = answer.document()
         if not isinstance(document, dict):
             return
@@ -207,6 +221,11 @@ def lacks_blobs(answer: Answer) -> bool:
     return answer.status in (400, 404) and bool(
         answer.codes & {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"}
     )
+
+
+def by_tag_alone(answer: Answer) -> bool:
+    """Whether a manifest is refused because it was sent under its digest, which some can't take."""
+    return answer.status in (405, 501) or bool(answer.codes & {"TAG_INVALID", "UNSUPPORTED"})
 
 
 def choose(

@@ -8,8 +8,10 @@ class Obstacle(Enum):
 
     NO_HOST = auto()
     REFUSED = auto()
+    NO_WAY = auto()
     PROXY = auto()
     CERTIFICATE = auto()
+    NO_TLS = auto()
     PLAIN_HTTP = auto()
     SILENCE = auto()
     BREAK = auto()

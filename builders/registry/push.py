@@ -1,25 +1,34 @@
 """Pushing an image or an index: what the registry lacks, and then the manifests."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 
 from builders.blobs.descriptors import CONFIG_TYPE, Descriptor
+from builders.blobs.diagnosis import Diagnosis
 from builders.blobs.open_images import OpenImage, OpenIndex
 from builders.blobs.source import Blob, Image, Index
 from builders.compression.members import MemberFormat, Members
-from builders.console.errors import UserError, warn
+from builders.console.errors import UserError, die, warn
 from builders.console.transfers import Transfers
 from builders.image.layer_kinds import in_reading_order
 from builders.layers.resources import Resources
+from builders.registry.answers import Answer
 from builders.registry.bodies import Bytestream, InFile, InMemory, Made
 from builders.registry.client import Client
 from builders.registry.destinations import Repository
 from builders.registry.digest_cache import DigestCache
-from builders.registry.manifests import Found, Manifests, checked_put, lacks_blobs
+from builders.registry.manifests import (
+    Found,
+    Manifests,
+    by_tag_alone,
+    checked_put,
+    lacks_blobs,
+)
 from builders.registry.spool import Spool
+from builders.registry.supply import Supply
 from builders.registry.survey import LATEST, MountSource, PushedLayer, Status, Survey
 from builders.registry.uploads import Session, Uploads, push_scopes
 from builders.registry.workers import Workers
@@ -30,20 +39,26 @@ class Settings:
     """How a push is done.
 
     `jobs` uploads run at a time, and `threads` compress, into files in `directory`. With `exact` no
-    layer is taken that another tool has compressed. `hint` says what to do about files that have
-    changed. `prepare` gets the paths that will be read, before they are, and returns where those
-    lie that are elsewhere. If `dry`, nothing is sent.
+    layer is taken that another tool has compressed, and with `check` a manifest that is there says
+    nothing of its blobs: each is looked for. `supply` lets files be there, and `diagnosis` tells of
+    those that have changed. If `dry`, nothing is sent.
     """
 
     jobs: int
     threads: int
     directory: str
-    hint: str
+    diagnosis: Diagnosis
     exact: bool = False
+    check: bool = False
     dry: bool = False
     chunk_size: int | None = None
     sources: Sequence[MountSource] = ()
-    prepare: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {}
+    supply: Supply = field(default_factory=Supply)
+
+    @property
+    def hint(self) -> str:
+        """What to do about a file that is missing or has changed."""
+        return self.diagnosis.hint
 
 
 @dataclass(frozen=True)
@@ -104,7 +119,6 @@ class Push:
         client.sleep = self._stopped.wait
         self._trust = True
         self._layers: list[PushedLayer] = []
-        self._places: dict[str, str] = {}
 
     def run(self) -> Report:
         """Do it; raises `UserError`, and then no tag has changed."""
@@ -123,14 +137,13 @@ class Push:
     def _attempt(self, *, trust: bool) -> Report:
         """Push once; `trust` says whether what an image is made of counts as being there."""
         self._trust = trust
-        images = self._source.images
-        found = Found(self._repository)
-        if trust:
-            tags = dict.fromkeys((*self._tags, LATEST))
-            found = self._manifests.look_up(list(tags), images)
+        tags = dict.fromkeys((*self._tags, LATEST))
+        found = self._manifests.look_up(list(tags), self._source.images)
         if found.denied:
             # Before anything is compressed for it.
             self._uploads.check_access()
+        if self._settings.check or not trust:
+            self._survey.check(found, self._uploads)
         self._layers = self._survey.layers(found)
         others: list[Found] = []
         if trust and any(layer.status is None for layer in self._layers):
@@ -154,7 +167,8 @@ class Push:
                 self._shown.expect(layer.key, layer.size)
                 pending.append(layer)
         by_us = [layer for layer in pending if layer.source is None]
-        self._prepare(by_us)
+        streamed = [layer.layer for layer in by_us if not layer.is_spooled]
+        self._settings.supply.expect(streamed)
         spool = Spool(self._settings.directory)
 
         def stop() -> None:
@@ -175,41 +189,40 @@ class Push:
         # What could not be mounted after all.
         left = [layer for layer in pending if layer.status is None]
         if left:
-            self._prepare(left)
             with Workers(self._settings.jobs, on_failure=stop) as workers:
                 self._make(left, spool, workers)
-
-    def _prepare(self, layers: Sequence[PushedLayer]) -> None:
-        paths = [path for layer in layers for path in layer.layer.needs]
-        self._places |= self._settings.prepare(paths)
 
     def _make(self, layers: Sequence[PushedLayer], spool: Spool, workers: Workers) -> None:
         """Make `layers` in the order in which they are best read, and let each be sent."""
         largest_first = sorted(layers, key=lambda layer: layer.size, reverse=True)
         hint = self._settings.hint
         threads = self._settings.threads
-        with (
-            Resources(helpers=0, hint=hint, places=self._places) as resources,
-            ExitStack() as stack,
-        ):
+        in_order = list(
+            in_reading_order(largest_first, layer_of=lambda layer: layer.layer.content.layer)
+        )
+        supply = self._settings.supply
+        supply.expect([layer.layer for layer in in_order])
+        here: dict[str, str] = {}
+        with Resources(helpers=0, hint=hint, places=here) as resources, ExitStack() as stack:
             compressing: dict[MemberFormat, Members] = {}
-            for layer in in_reading_order(
-                largest_first, layer_of=lambda layer: layer.layer.content.layer
-            ):
+            for layer in in_order:
                 workers.check()
                 format_ = layer.layer.format
                 if format_ and format_ not in compressing:
                     compressing[format_] = stack.enter_context(Members(format_, threads))
                 name = f"layer {layer.number}"
                 self._shown.begin(layer.key, name, layer.layer.size, "being compressed")
-                spool.make(
-                    layer.layer,
-                    resources,
-                    compressing[format_] if format_ else None,
-                    changed=partial(layer.changed, hint),
-                    done=partial(self._made, layer, spool, workers),
-                    on_read=partial(self._moved, layer.key),
-                )
+                with supply.ready(layer.layer) as places:
+                    here |= places
+                    spool.make(
+                        layer.layer,
+                        resources,
+                        compressing[format_] if format_ else None,
+                        changed=partial(self._changed, layer),
+                        done=partial(self._made, layer, spool, workers),
+                        on_read=partial(self._moved, layer.key),
+                    )
+                here.clear()
             for members in compressing.values():
                 members.finish()
 
@@ -232,7 +245,8 @@ class Push:
         session = layer.session
         if new and session is None:
             # Only now that it is compressed it can be looked for.
-            session = self._uploads.begin_unless_there(file.digest, trust=self._trust)
+            trust = self._trust and not self._settings.check
+            session = self._uploads.begin_unless_there(file.digest, size=file.size, trust=trust)
             if session is None:
                 layer.status = Status.PRESENT
                 self._shown.end(layer.key, Status.PRESENT.value, layer.name, file.size)
@@ -241,18 +255,22 @@ class Push:
             layer.status = Status.SENT
         spool.remove(file)
 
+    def _changed(self, layer: PushedLayer) -> UserError:
+        return self._settings.diagnosis.changed(layer.number, layer.layer.needs)
+
     def _stream(self, layer: PushedLayer) -> None:
         if layer.descriptor is None:
             raise TypeError("a layer as it is has a digest")
         hint = self._settings.hint
-        blob = Made(
-            Blob(layer.descriptor, layer.layer.content),
-            threads=1,
-            hint=hint,
-            changed=lambda: layer.changed(hint),
-            places=self._places,
-        )
-        self._upload(layer.key, layer.name, blob, layer.session)
+        with self._settings.supply.ready(layer.layer, among_others=True) as places:
+            blob = Made(
+                Blob(layer.descriptor, layer.layer.content),
+                threads=1,
+                hint=hint,
+                changed=partial(self._changed, layer),
+                places=places,
+            )
+            self._upload(layer.key, layer.name, blob, layer.session)
         layer.status = Status.SENT
 
     def _mount(self, layer: PushedLayer) -> None:
@@ -265,7 +283,6 @@ class Push:
             return
         layer.session = mounted or None
         if not layer.is_spooled and layer.descriptor == layer.layer.descriptor:
-            self._prepare([layer])
             self._stream(layer)
 
     def _upload(
@@ -303,29 +320,59 @@ class Push:
         return images[0]
 
     def _put(self, closed: Image | Index, found: Found, *, trust: bool) -> None:
-        """Send the manifests: those in an index by digest, and at last the one that has tags.
+        """Send the manifests, those in an index by digest, and at last the one that gets tags.
 
-        With `trust`, a registry that lacks blobs may only have said that it has them.
+        Before a tag is new the registry has said which digest the manifest has there. One that told
+        that of the image before gets the tag at once, which goes back where it tells another one.
+        With `trust`, one that lacks blobs may only have said that it has them.
         """
-        if isinstance(closed, Index):
-            for image in closed.images:
-                digest = image.manifest.descriptor.digest
-                if digest not in found.manifests:
-                    self._put_one(image.manifest, digest, trust=trust)
-        for number, tag in enumerate(self._tags):
-            # The tag that was looked up may have it already.
-            if number or closed.top.descriptor.digest != found.top or found.tag != tag:
-                self._put_one(closed.top, tag, trust=trust)
+        before = found.before if found.tag == self._tags[0] else None
+        manifests = [*(image.manifest for image in closed.images), closed.top]
+        for digest, blob in {blob.descriptor.digest: blob for blob in manifests}.items():
+            if digest not in found.manifests and (blob is not closed.top or before is None):
+                answer = self._ask_to_take(blob, digest, trust=trust)
+                if blob is not closed.top or not by_tag_alone(answer):
+                    self._check(answer, blob)
+        there = found.tag if closed.top.descriptor.digest == found.top else None
+        # The tag that was looked up may have it already.
+        done = [tag for tag in self._tags[:1] if tag == there]
+        for tag in self._tags[len(done) :]:
+            with self._telling(done):
+                answer = self._ask_to_take(closed.top, tag, trust=trust)
+                try:
+                    self._check(answer, closed.top, tag)
+                except UserError:
+                    if answer.ok and before and tag == found.tag:
+                        with suppress(UserError):
+                            self._manifests.put_back(before, tag)
+                    raise
+            done.append(tag)
 
-    def _put_one(self, blob: Blob, reference: str, *, trust: bool) -> None:
+    def _ask_to_take(self, blob: Blob, reference: str, *, trust: bool) -> Answer:
         answer = self._manifests.put(blob, reference)
         believed = any(layer.status is not Status.SENT for layer in self._layers)
         if trust and believed and lacks_blobs(answer):
             raise _BlobsMissingError
-        # Some of several tags may be there by now.
-        tag = reference if len(self._tags) > 1 and reference in self._tags else None
+        return answer
+
+    def _check(self, answer: Answer, blob: Blob, tag: str | None = None) -> None:
         logged_in = self._client.has_credentials
         checked_put(answer, blob, self._repository, tag, logged_in=logged_in)
+
+    @contextmanager
+    def _telling(self, done: Sequence[str]) -> Iterator[None]:
+        """Say in an error which of several tags are set."""
+        try:
+            yield
+        except UserError as error:
+            if len(self._tags) == 1:
+                raise
+            all_ = ", ".join(self._tags)
+            left = ", ".join(tag for tag in self._tags if tag not in done)
+            state = f"the image has none of the tags {all_} by now"
+            if done:
+                state = f"the image has the tags {', '.join(done)} by now, and not {left}"
+            die(f"{error.message}; {state}", hint=error.hint)
 
     def _report(self, closed: Image | Index | None, found: Found) -> Report:
         blobs = [

@@ -29,6 +29,17 @@ def unreachable(error: NoAnswerError, host: str) -> UserError:
                 f"nobody listens at the {name} {said}",
                 hint="check its name and port, and whether it runs",
             )
+        case Obstacle.NO_WAY:
+            return UserError(
+                f"no way leads to the {name} {said}",
+                hint="check its name and port, this machine's network, and the firewalls between",
+            )
+        case Obstacle.NO_TLS:
+            return UserError(
+                f"this machine and the {name} agree on no TLS {said}",
+                hint="see what it wants: a certificate of yours lies, with its key, in "
+                "/etc/docker/certs.d/HOST as client.cert and client.key",
+            )
         case Obstacle.CERTIFICATE:
             return UserError(
                 f"the {name} has no certificate to be trusted {said}",

@@ -13,7 +13,6 @@ from typing import Final
 from builders.blobs.descriptors import Descriptor
 from builders.blobs.open_images import OpenImage, OpenLayer
 from builders.compression.streams import NONE
-from builders.console.errors import UserError
 from builders.image.layer_kinds import MEDIA_TYPES, BaseLayer
 from builders.image.names import RemoteImage
 from builders.registry.client import Client
@@ -86,20 +85,6 @@ class PushedLayer:
         """
         return self.layer.format is not None or self.layer.is_stream
 
-    def changed(self, hint: str) -> UserError:
-        """Return the failure of a layer that is made of other bytes than when it was planned."""
-        paths = self.layer.needs
-        more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-        return UserError(
-            f"layer {self.number} has another digest than when the image was planned: what is at "
-            f"{', '.join(paths[:_NAMED])}{more} has changed since",
-            hint=hint,
-        )
-
-
-_NAMED: Final = 5
-"""Paths of a layer that an error names."""
-
 
 class Survey:
     """Finds out what is where; `tags` are those of the push."""
@@ -137,6 +122,29 @@ class Survey:
                 pushed.status = Status.PRESENT
         return list(layers.values())
 
+    def check(self, found: Found, uploads: Uploads) -> None:
+        """Look for the blobs that `found` tells of, and let it tell of those that are there."""
+        wanted = {image.config_digest: len(image.config) for image in self._images}
+        for image in self._images:
+            for layer in image.layers:
+                for descriptor in (*found.layers.get(layer.diff_id or "", ()), self._own(layer)):
+                    if descriptor:
+                        wanted[descriptor.digest] = descriptor.size
+        there: set[str] = set()
+
+        def look_for(digest: str) -> None:
+            if uploads.exists(digest, size=wanted[digest]):
+                there.add(digest)
+
+        with Workers(self._jobs) as workers:
+            for digest in wanted.keys() & found.blobs:
+                workers.submit(0, partial(look_for, digest))
+        found.blobs = there
+        found.layers = {
+            diff_id: [descriptor for descriptor in descriptors if descriptor.digest in there]
+            for diff_id, descriptors in found.layers.items()
+        }
+
     def look_around(self, given: Sequence[MountSource]) -> list[Found]:
         """Return what the `given` repositories and those of base images have."""
         sources = list(given)
@@ -169,15 +177,14 @@ class Survey:
         with Workers(self._jobs) as workers:
             for layer in layers:
                 if layer.status is None and layer.source is None and layer.descriptor:
-                    workers.submit(
-                        0, partial(_look_for, layer, layer.descriptor.digest, others, uploads)
-                    )
+                    workers.submit(0, partial(_look_for, layer, layer.descriptor, others, uploads))
 
     def _known(self, layer: OpenLayer, found: Found) -> Descriptor | None:
         """Return what `layer` is as a blob, as far as the registry or a push before this knows."""
-        chosen = self._chosen(layer, found)
-        if chosen:
-            return chosen
+        return self._chosen(layer, found) or self._own(layer)
+
+    def _own(self, layer: OpenLayer) -> Descriptor | None:
+        """Return what `layer` is as we compress it, as far as that is known."""
         if layer.descriptor or layer.diff_id is None or layer.compressor is None:
             return layer.descriptor
         remembered = self._cache.get(layer.diff_id, layer.compressor)
@@ -195,12 +202,15 @@ class Survey:
         return choose(fitting, layer.compressor, exact=self._exact)
 
 
-def _look_for(layer: PushedLayer, digest: str, others: Sequence[Found], uploads: Uploads) -> None:
-    if uploads.exists(digest):
+def _look_for(
+    layer: PushedLayer, descriptor: Descriptor, others: Sequence[Found], uploads: Uploads
+) -> None:
+    digest, size = descriptor.digest, descriptor.size
+    if uploads.exists(digest, size=size):
         layer.status = Status.PRESENT
         return
     for other in others:
-        if uploads.exists(digest, other.repository):
+        if uploads.exists(digest, other.repository, size=size):
             layer.source = other.repository
             return
 

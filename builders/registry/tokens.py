@@ -12,11 +12,12 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from builders.console.errors import die
-from builders.registry.addresses import read_address
+from builders.registry.addresses import WebAddress, read_address
 from builders.registry.answers import Answer
 from builders.registry.challenges import Challenge, read_challenges
 from builders.registry.credentials import Credentials, is_token
-from builders.registry.destinations import is_loopback
+from builders.registry.destinations import is_loopback, is_private
+from builders.registry.redirections import REDIRECTIONS_MAX, location_of, resolved, too_many
 
 Scopes = tuple[str, ...]
 Ask = Callable[[str, str, Mapping[str, str], bytes | None], Answer]
@@ -140,15 +141,49 @@ class Authorizer:
                 "address of a web server",
                 hint="check the name of the registry, or tell whoever runs it",
             )
-        # A registry on this machine is as safe by plain HTTP; what it sends to may be elsewhere.
-        if server.scheme != "https" and (
-            secure or not (self._insecure or is_loopback(server.host))
-        ):
+        if server.scheme != "https" and (secure or not self._may_be_plain(server)):
             die(
                 f"the registry {self._registry} sends to {server.scheme}://{server} for a "
                 "token, where credentials could be read on their way",
                 hint="tell whoever runs it that its token service has to use HTTPS",
             )
+
+    def _may_be_plain(self, server: WebAddress) -> bool:
+        # A registry on this machine is as safe by plain HTTP; what it sends to may be elsewhere.
+        return self._insecure or is_loopback(server.host)
+
+    def _asked(
+        self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Answer:
+        """Return the answer of a token service, wherever it sends on to.
+
+        Another server gets no credentials, and none of the requests after it.
+        """
+        first = read_address(address)
+        who = self._service(address)
+        used = dict(headers)
+        for _ in range(REDIRECTIONS_MAX):
+            answer = self._ask(method, address, used, body)
+            location = location_of(answer)
+            if location is None:
+                return answer
+            near = first is not None and (is_loopback(first.host) or is_private(first.host))
+            address = resolved(location, answer, who=who, near=near)
+            server = read_address(address)
+            if server and server.scheme != "https" and not self._may_be_plain(server):
+                self._check_realm(address, secure=True)
+            if server != first:
+                if body is not None:
+                    die(
+                        f"{who} sends on to {server} what has the identity token in it",
+                        hint="tell whoever runs it that another host gets no credentials",
+                    )
+                used.pop("Authorization", None)
+        too_many(who)
+
+    def _service(self, address: str) -> str:
+        host = urlsplit(address).netloc.rpartition("@")[2]
+        return f"the token service {host} of the registry {self._registry}"
 
     def _fetch(self, challenge: Challenge, scopes: Scopes) -> _Token:
         """Return a token for `scopes`; raises `UserError` where the service gives none."""
@@ -177,7 +212,7 @@ class Authorizer:
             "refresh_token": identity_token,
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._ask("POST", realm, headers, urlencode(form).encode())
+        return self._asked("POST", realm, headers, urlencode(form).encode())
 
     def _get(
         self, realm: str, service: str, scopes: Scopes, credentials: Credentials | None
@@ -190,7 +225,7 @@ class Authorizer:
                 query.append(("account", credentials.user))
             headers["Authorization"] = f"Basic {credentials.basic}"
         joint = "&" if urlsplit(realm).query else "?"
-        return self._ask("GET", f"{realm}{joint}{urlencode(query)}", headers, None)
+        return self._asked("GET", f"{realm}{joint}{urlencode(query)}", headers, None)
 
     def _read(self, answer: Answer, realm: str, credentials: Credentials | None) -> _Token:
         document = answer.document()
@@ -205,11 +240,17 @@ class Authorizer:
 
     def _refused(self, answer: Answer, realm: str, credentials: Credentials | None) -> None:
         # Its answer may be or repeat a token.
-        host = urlsplit(realm).netloc.rpartition("@")[2]
-        where = f"the token service {host} of the registry {self._registry}"
+        where = self._service(realm)
         if answer.ok:
             die(f"{where} answers without a token", hint="try again, or tell whoever runs it")
         status = f"HTTP status {answer.status}"
+        server = read_address(answer.url)
+        if server != read_address(realm) and credentials is not None:
+            die(
+                f"{where} sends on to {server}, which gets no credentials and gives no token "
+                f"({status})",
+                hint="tell whoever runs it that another host gets no credentials",
+            )
         if answer.status not in (400, 401, 403):
             # Nothing that another login would change.
             die(

@@ -7,6 +7,7 @@ what the request was for.
 import errno
 import glob
 import os
+import re
 import socket
 import ssl
 import threading
@@ -15,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, ProxyError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, ProxyError
 from urllib3.util import Timeout
 from urllib3.util.ssl_match_hostname import CertificateError
 
@@ -39,6 +40,14 @@ _NO_TLS: Final = frozenset(
     ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 )
 """What OpenSSL says where the other side answers in plain text."""
+_NO_AGREEMENT: Final = re.compile(
+    r"HANDSHAKE_FAILURE|PROTOCOL|UNRECOGNIZED_NAME|CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED"
+    r"|INSUFFICIENT_SECURITY|KEY_TOO_SMALL|NO_CIPHERS|NO_SHARED_CIPHER|NO_SUITABLE"
+)
+"""What is in OpenSSL's reasons of what is the same each time."""
+_NO_WAY: Final = frozenset(
+    (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+)
 
 
 class Transport:
@@ -127,7 +136,7 @@ class Transport:
             return self._pools[key]
 
     def _new_pool(self, proxy: Proxy | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
-        timeout = Timeout(connect=min(_CONNECT_SECONDS, self._patience), read=self._patience)
+        timeout = Timeout(connect=self._connect_patience, read=self._patience)
         if proxy is None:
             return urllib3.PoolManager(
                 maxsize=self._connections,
@@ -148,6 +157,10 @@ class Transport:
     def _requirements(self) -> str:
         # Some versions of urllib3 ask for more than the context does.
         return "CERT_REQUIRED" if self._verify else "CERT_NONE"
+
+    @property
+    def _connect_patience(self) -> float:
+        return min(_CONNECT_SECONDS, self._patience)
 
     def _context(self, host: str) -> ssl.SSLContext:
         # With what SSL_CERT_FILE and SSL_CERT_DIR name.
@@ -189,8 +202,15 @@ class Transport:
                 return Obstacle.CERTIFICATE, cause.verify_message
             if isinstance(cause, ssl.SSLError) and (cause.reason or "") in _NO_TLS:
                 return Obstacle.PLAIN_HTTP, "it speaks no TLS"
+            if isinstance(cause, ssl.SSLError) and _NO_AGREEMENT.search(cause.reason or ""):
+                return Obstacle.NO_TLS, cause.reason.lower().replace("_", " ")
             if isinstance(cause, ConnectionRefusedError):
                 return Obstacle.REFUSED, "connection refused"
+            if isinstance(cause, OSError) and cause.errno in _NO_WAY:
+                return Obstacle.NO_WAY, _reason(causes)
+            # Some versions of urllib3 take what failed at once for a kind of it.
+            if type(cause) is ConnectTimeoutError:
+                return Obstacle.NO_WAY, f"no connection within {self._connect_patience:g} s"
         late = (TimeoutError, urllib3.exceptions.TimeoutError)
         if any(isinstance(cause, late) for cause in causes):
             return Obstacle.SILENCE, f"nothing came for {self._patience:g} s"

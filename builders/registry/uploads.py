@@ -5,7 +5,8 @@ at the ways below; docs/push.md has the table.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -23,7 +24,7 @@ from builders.registry.tokens import Scopes
 
 _SMALLEST_CHUNK: Final = 1 << 20
 CHUNK_SIZES: Final = (16 << 20, 4 << 20, _SMALLEST_CHUNK)
-"""Bytes of the parts that are tried where a body as a whole is too large; one is held in memory."""
+"""Bytes of the parts that are tried where a body as a whole is too large."""
 _WORTH_RESUMING: Final = 1 << 20
 """Bytes below which a blob is sent again rather than asked about."""
 _SIZE_DIGITS: Final = 15
@@ -88,26 +89,35 @@ class Uploads:
         smaller = [size for size in CHUNK_SIZES if chunk_size is None or size < chunk_size]
         self._chunks = [chunk_size, *smaller] if chunk_size else smaller
         self._mounts_own = True
+        self._damaged: set[str] = set()
+        """Blobs that the repository has with another size."""
 
     def check_access(self) -> None:
         """Raise `UserError` where nothing may be sent to the repository."""
         self._begin()
 
-    def exists(self, digest: str, repository: Repository | None = None) -> bool:
-        """Whether the repository, or another one, has the blob."""
+    def exists(
+        self, digest: str, repository: Repository | None = None, *, size: int | None = None
+    ) -> bool:
+        """Whether the repository, or another one, has the blob, and where `size` is known all."""
         if repository is None:
             path, scopes = f"{self._base}/{digest}", self._scopes
         else:
             path, scopes = f"/v2/{repository.path}/blobs/{digest}", (pull_scope(repository),)
         answer = self._client.ask("HEAD", path, scopes)
         if answer.ok:
-            return True
+            there = _length(answer)
+            if size is None or there is None or there == size:
+                return True
+            if repository is None:
+                self._damaged.add(digest)
+            return False
         # Who may not look may push all the same, before there is anything.
         if repository is not None or answer.status in (400, 401, 403, 404, 405, 501):
             return False
         raise self._refused(answer, "tell about a layer")
 
-    def begin_unless_there(self, digest: str, *, trust: bool = True) -> Session | None:
+    def begin_unless_there(self, digest: str, *, size: int, trust: bool = True) -> Session | None:
         """Return the session of an upload that is begun, None if the repository has the blob.
 
         One request does both: a repository mounts what is its own, and begins an upload of the
@@ -121,7 +131,7 @@ class Uploads:
             if answer:
                 return answer
             self._mounts_own = False
-        return None if self.exists(digest) else self._begin()
+        return None if self.exists(digest, size=size) else self._begin()
 
     def mount(self, digest: str, source: Repository) -> Session | bool:
         """Let the repository have the blob that `source` has, on the same registry.
@@ -152,6 +162,22 @@ class Uploads:
         on_sent: OnSent = lambda _: None,
     ) -> None:
         """Send the blob, in a `session` where one is open; raises `UserError`."""
+        self._send(blob, session, on_sent)
+        if blob.digest in self._damaged:
+            self._check_mended(blob)
+
+    def _check_mended(self, blob: Bytestream) -> None:
+        """Raise `UserError` where a registry has kept what it had of `blob`: some do."""
+        answer = self._client.ask("HEAD", f"{self._base}/{blob.digest}", self._scopes)
+        there = _length(answer)
+        if answer.ok and there is not None and there != blob.size:
+            die(
+                f"the registry {self._repository.registry} has {there} bytes of {blob.digest}, "
+                f"which has {blob.size}, and keeps them whatever is sent",
+                hint="let whoever runs it delete that blob, and push again",
+            )
+
+    def _send(self, blob: Bytestream, session: Session | None, on_sent: OnSent) -> None:
         attempts = _Attempts(self._client)
         while True:
             sending = _Sending(blob, on_sent)
@@ -225,19 +251,19 @@ class Uploads:
         return self._end(self._session(answer, session), sending.blob) if answer.ok else answer
 
     def _by_chunks(self, sending: "_Sending", session: Session) -> Answer:
-        size = max(self._chunks[0], session.least)
-        start = 0
-        for chunk in sending.chunks(size):
-            # Counted here: what ECR says in Range stays at the first part.
-            end = start + len(chunk) - 1
-            headers = {"Content-Range": f"{start}-{end}"}
-            payload = sending.part(chunk)
-            again = partial(self._exchange, "PATCH", session.address, payload, headers)
-            answer = self._client.persist(again)
-            if not answer.ok:
-                return answer
-            session = self._session(answer, session)
-            start = end + 1
+        most = max(self._chunks[0], session.least)
+        whole = sending.blob.size
+        with closing(sending):
+            for start in range(0, whole, most):
+                # Counted here: what ECR says in Range stays at the first part.
+                size = min(most, whole - start)
+                headers = {"Content-Range": f"{start}-{start + size - 1}"}
+                payload = sending.part(start, size)
+                again = partial(self._exchange, "PATCH", session.address, payload, headers)
+                answer = self._client.persist(again)
+                if not answer.ok:
+                    return answer
+                session = self._session(answer, session)
         return self._end(session, sending.blob)
 
     def _resume(self, blob: Bytestream, session: Session | None, on_sent: OnSent) -> bool:
@@ -319,46 +345,57 @@ class _Sending:
         self.blob = blob
         self._on_sent = on_sent
         self._sent = 0
+        self._pieces: Iterator[bytes] = iter(())
+        self._rest = b""
+        self._position = -1
+        """Where in the blob the rest begins, which the pieces follow."""
 
     def whole(self, offset: int = 0) -> Payload:
         """Return the body from `offset` on."""
-        return Payload(
-            self.blob.size - offset, lambda: self._told(self.blob.read(offset), begin=True)
-        )
+        return Payload(self.blob.size - offset, lambda: self._told(self.blob.read(offset), 0))
 
-    def part(self, chunk: bytes) -> Payload:
-        """Return `chunk` as a body."""
-        return Payload(len(chunk), lambda: self._told(iter((chunk,)), begin=False))
+    def part(self, start: int, size: int) -> Payload:
+        """Return the body of `size` bytes from `start` on; of any size, none of it is held.
 
-    def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield the blob in parts of `size` bytes, but for the last one."""
-        parts: list[bytes] = []
-        held = 0
-        for piece in self.blob.read():
-            view = memoryview(piece)
-            while held + len(view) >= size:
-                parts.append(bytes(view[: size - held]))
-                view = view[size - held :]
-                yield b"".join(parts)
-                parts, held = [], 0
-            if view:
-                parts.append(bytes(view))
-                held += len(view)
-        if parts:
-            yield b"".join(parts)
+        The blob is read onwards from part to part, and again only where a part is sent again.
+        """
+        return Payload(size, lambda: self._told(self._read(start, size), start))
 
     def undo(self) -> None:
         """Take back what was told: it has to go again."""
-        self._on_sent(-self._sent)
-        self._sent = 0
+        self._tell(0)
 
-    def _told(self, pieces: Iterator[bytes], *, begin: bool) -> Iterator[bytes]:
-        if begin:
-            self.undo()
+    def close(self) -> None:
+        """Read no more."""
+        close = getattr(self._pieces, "close", None)
+        if close:
+            close()
+
+    def _read(self, start: int, size: int) -> Iterator[bytes]:
+        if start != self._position:
+            self.close()
+            self._pieces, self._rest, self._position = self.blob.read(start), b"", start
+        end = start + size
+        while self._position < end:
+            piece = self._rest or next(self._pieces, b"")
+            if not piece:
+                return
+            taken = piece[: end - self._position]
+            self._rest = piece[len(taken) :]
+            self._position += len(taken)
+            yield taken
+
+    def _told(self, pieces: Iterator[bytes], begin: int) -> Iterator[bytes]:
+        self._tell(begin)
         for piece in pieces:
             yield piece
-            self._sent += len(piece)
-            self._on_sent(len(piece))
+            self._tell(self._sent + len(piece))
+
+    def _tell(self, sent: int) -> None:
+        """Say that `sent` bytes have gone, of what is sent in all."""
+        difference, self._sent = sent - self._sent, sent
+        if difference:
+            self._on_sent(difference)
 
 
 def _stored(answer: Answer) -> int:
@@ -368,13 +405,12 @@ def _stored(answer: Answer) -> int:
     return int(found[1]) + 1 if found and _is_size(found[1]) and found[1] != "0" else 0
 
 
+def _length(answer: Answer) -> int | None:
+    """Return how long the body is that a HEAD was told of; None, also for 0, where that is open."""
+    length = (answer.headers.get("Content-Length") or "").strip()
+    return int(length) or None if _is_size(length) else None
+
+
 def _is_size(text: str) -> bool:
     """Whether `text` is a number of bytes that a blob may have."""
     return text.isdecimal() and len(text) <= _SIZE_DIGITS
-
-
-def first_that_has(
-    uploads: Uploads, digest: str, sources: Sequence[Repository]
-) -> Repository | None:
-    """Return the first of `sources` that has the blob."""
-    return next((source for source in sources if uploads.exists(digest, source)), None)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -35,6 +36,7 @@ from tests.engine.machine import Machine
 from tests.engine.others import CONTAINERS, Containerd, started
 from tests.nix.images import build
 from tests.unit.plans import make_plan
+from tests.unit.support import deadline
 
 HERE = ["docker here", "podman here"]
 """Those of this machine."""
@@ -321,6 +323,44 @@ def test_an_interrupted_load_leaves_nothing_behind(
     assert running.names() == set()
     # What it was at can be done again.
     assert running.load(plain_image(plan)).way in ("pull", "load")
+
+
+@pytest.mark.parametrize("strategy", ["pull", "full"])
+def test_a_load_that_was_killed_is_cleaned_up_after(
+    running: Running, tmp_path: pathlib.Path, strategy: str
+):
+    plan = plan_of(tmp_path / "image")
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    # A client that never comes to give the image its name.
+    client = tmp_path / "client"
+    client.write_text(
+        '#!/bin/sh\nfor word; do test "$word" != tag || exec sleep 1000; done\n'
+        f'exec {shlex.join(map(str, running.words))} "$@"\n'
+    )
+    client.chmod(0o755)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, REPOSITORY / "builders", "longshore", "load"),
+            tmp_path / "plan.json",
+            *("--into", running.kind, "--client", client, "--strategy", strategy),
+        ],
+        start_new_session=True,
+    )
+    with deadline(120):
+        while not (left := running.names()):
+            assert process.poll() is None
+            time.sleep(0.1)
+    (name,) = {re.sub("(@|:<none>|:load).*", "", name) for name in left}
+    assert name.startswith("127.0.0.1:")
+    # Another load leaves it alone as long as it goes on.
+    other = make(tmp_path / "other", aaa=b"4")
+    names = {running.load(other, "other:tag").names[0]}
+    assert names < running.names()
+    assert any(it.startswith(name) for it in running.names())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert running.load(other, "other:tag").way == "there"
+    assert running.names() == names
 
 
 @pytest.fixture

@@ -140,6 +140,24 @@ def test_no_store_path_is_opened_but_those_that_are_sent(server, push, longshore
     assert opened - own == paths - known - own
 
 
+def test_what_a_registry_has_lost_is_sent_again_for_the_asking(server, push, tmp_path):
+    plan = build(f"({image('lost')}).conf")
+    pushed = json.loads(push(plan, f"{server.address}/lost:1", "--json").stdout)
+    largest = max(pushed["blobs"], key=lambda blob: blob["size"])["digest"].partition(":")[2]
+    (data,) = server.log.parent.rglob(f"{largest}/data")
+    data.unlink()
+    with pytest.raises(EngineError, match="404"):
+        pulled(server, "lost:1", tmp_path / "broken")
+    push(plan, f"{server.address}/lost:1")
+    assert not data.exists()
+    checked = json.loads(push(plan, f"{server.address}/lost:1", "--check", "--json").stdout)
+    assert checked["digest"] == pushed["digest"]
+    assert [blob["digest"] for blob in checked["blobs"] if blob["status"] == "sent"] == [
+        f"sha256:{largest}"
+    ]
+    pulled(server, "lost:1", tmp_path / "pulled")
+
+
 def test_layers_that_skopeo_pushed_are_not_sent_again(server, push, tmp_path):
     script, plan = (build(f"({image('skopeo')}){what}") for what in ("", ".conf"))
     archive = tmp_path / "image.tar"

@@ -4,12 +4,16 @@ import functools
 import http.server
 import json
 import os
+import pathlib
 import subprocess
 import threading
+from dataclasses import replace
 
 import pytest
 
+from builders.image.layering import hash_layers
 from tests.nix.images import REPOSITORY, build, closure, evaluate, nix
+from tests.unit.plans import make_plan, store_layer
 from tests.unit.registry.quirks import Quirks, running
 
 IMAGE = """
@@ -180,6 +184,49 @@ def test_on_a_fresh_machine_only_what_has_changed_is_fetched(function, other_mac
     names = sorted(path[44:] for path in fetched)
     if function == "streamLayeredImage":
         assert names == ["app-customisation-layer", "change"]
+
+
+def test_of_a_layer_the_store_path_that_has_changed_is_named(registry, tmp_path):
+    """In a store of the test's own, whose database knows what was added."""
+    variables = {
+        "NIX_STORE_DIR": str(tmp_path / "store"),
+        "NIX_STATE_DIR": str(tmp_path / "state"),
+        "NIX_LOG_DIR": str(tmp_path / "log"),
+        "NIX_REMOTE": "local",
+        "NIX_USER_CONF_FILES": "/dev/null",
+    }
+    paths = []
+    for name in ("first", "second", "third"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+        added = subprocess.run(
+            ["nix-store", "--add", tmp_path / name],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **variables},
+        )
+        paths.append(added.stdout.strip())
+    layer = replace(store_layer(tmp_path / "store", paths[0]), paths=tuple(sorted(paths)))
+    plan = make_plan(tmp_path / "plan", {"x": b"x"})
+    plan = replace(plan, layers=hash_layers((layer,), graph={}, jobs=1))
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    file = pathlib.Path(paths[1]) / "file"
+    file.chmod(0o644)
+    file.write_text("SECOND")
+    file.chmod(0o444)
+    package = build("dockerTools.longshore")
+    result = subprocess.run(
+        [package / "bin/longshore", "push", tmp_path / "plan.json", f"{registry.address}/app:1"],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables},
+    )
+    assert result.returncode == 1
+    assert f"what is at {paths[1]} has changed since; check the store with" in result.stderr
+    assert paths[0] not in result.stderr
+    assert paths[2] not in result.stderr
+    assert not registry.manifests
 
 
 # The package.

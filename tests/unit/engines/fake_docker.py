@@ -3,13 +3,14 @@
 It is run as `python fake_docker.py DIRECTORY ARGUMENT…`. Files in the directory are what it knows
 and what it is to do: `images` (JSON: what `docker image inspect` prints, by name), `driver` (what
 `docker info` prints), `fail-COMMAND` (what it says before it fails), `fail-after-pull`,
-`hang-COMMAND`, `hang-after-pull`. What it was
+`hang-COMMAND`, `hang-after-pull`, `hang-after-load`. What it was
 called with goes to `calls`, a JSON list a line.
 """
 
 import io
 import json
 import pathlib
+import re
 import sys
 import tarfile
 import time
@@ -37,10 +38,18 @@ def main(directory, *arguments):
             print(json.dumps(found))
             if len(found) < len(names):
                 sys.exit(NONE + names[0])
+            return
+        case "image-ls" if "--digests" in arguments:
+            for name in images:
+                repository, tag, digest = re.fullmatch(r"(.*?)(:[^:/@]+)?(@.*)?", name).groups()
+                print(repository, (tag or ":<none>")[1:], (digest or "@<none>")[1:])
+            return
         case "image-ls":
             print("\n".join(images))
+            return
         case "info":
             print((home / "driver").read_text())
+            return
         case "pull":
             images[arguments[-1]] = pull(arguments[-1], images)
             keep(home, images)
@@ -48,8 +57,13 @@ def main(directory, *arguments):
                 time.sleep(0.01)
             if (home / "fail-after-pull").exists():
                 sys.exit((home / "fail-after-pull").read_text())
+            return
         case "load":
             images.update(load(images))
+            keep(home, images)
+            while (home / "hang-after-load").exists():
+                time.sleep(0.01)
+            return
         case "tag":
             images[arguments[2]] = images[arguments[1]]
         case "image-rm":

@@ -5,6 +5,7 @@ import pathlib
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from builders.engines import loading
 from builders.engines.client import EngineClient
 from builders.engines.docker import Docker
 from builders.engines.loading import load_image
+from builders.registry.loopback import LoopbackRegistry
+from builders.registry.loopback_names import ADDRESS, new_repository
 from tests.unit.plans import make_plan
 from tests.unit.support import BUILDERS, deadline
 
@@ -51,7 +54,16 @@ class Fake:
 
     @property
     def calls(self):
-        return [json.loads(line)[0] for line in (self.directory / "calls").read_text().splitlines()]
+        """What it was called with, but for what goes on beside it."""
+        lines = (self.directory / "calls").read_text().splitlines()
+        calls = map(json.loads, lines)
+        return [words[0] for words in calls if "--digests" not in words]
+
+    def leave(self, name, image):
+        """Have `image` under a name, too."""
+        config = json.loads(image.config.content.data)
+        found = {"Id": config_of(image), "RootFS": {"Layers": config["rootfs"]["diff_ids"]}}
+        (self.directory / "images").write_text(json.dumps({**self.images, name: found}))
 
     def fail(self, command, said):
         (self.directory / f"fail-{command}").write_text(said)
@@ -242,6 +254,110 @@ def test_an_interrupted_load_leaves_no_name_behind(docker, tmp_path, number):
     assert docker.calls == ["image", "info", "pull", "image"]
 
 
+def test_a_load_without_a_terminal_to_lose_goes_on(docker, tmp_path):
+    (tmp_path / "first").mkdir()
+    plan = tmp_path / "plan.json"
+    plan.write_text(make_plan(tmp_path / "first", {"aaa": b"1"}).to_json())
+    hanging = docker.directory / "hang-after-pull"
+    hanging.touch()
+    client = shlex.join(docker.engine.client.words)
+    process = subprocess.Popen(
+        [sys.executable, BUILDERS, "longshore", "load", plan, "--client", client],
+        # As nohup does.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    with deadline(60):
+        while not docker.names:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        hanging.unlink()
+        assert process.wait() == 0
+    assert docker.names == ["test:tag"]
+
+
+# What loads left behind that were killed.
+
+
+def dead(tag):
+    """A name whose registry is no more."""
+    with socket.socket() as found:
+        found.bind((ADDRESS, 0))
+        port = found.getsockname()[1]
+    return f"{ADDRESS}:{port}/{new_repository()}{tag}"
+
+
+@pytest.mark.parametrize("tag", [":load", f"@sha256:{'1' * 64}"])
+@pytest.mark.parametrize("strategy", ["pull", "full"])
+def test_a_name_that_was_left_behind_is_removed_by_any_load(docker, image, tag, strategy):
+    docker.leave(dead(tag), image)
+    docker.load(image, strategy=strategy)
+    assert docker.names == ["app:1"]
+    docker.leave(dead(tag), image)
+    assert docker.load(image, strategy=strategy).way == "there"
+    assert docker.names == ["app:1"]
+
+
+def test_names_of_loads_that_go_on_and_of_others_stay(docker, image):
+    of_others = [
+        "127.0.0.1:1/app:1",
+        f"127.0.0.1:1/longshore-{'0' * 8}-{'0' * 32}:load",
+        f"127.0.0.1:1/{new_repository()[:-1]}:load",
+        f"127.0.0.2:1/{new_repository()}:load",
+        f"registry.example/{new_repository()}:load",
+    ]
+    with LoopbackRegistry(image) as registry, socket.create_server((ADDRESS, 0)) as silent:
+        kept = [
+            *of_others,
+            f"{registry.name}:load",
+            registry.reference,
+            # It takes connections and says nothing.
+            f"{ADDRESS}:{silent.getsockname()[1]}/{new_repository()}:load",
+        ]
+        for name in kept:
+            docker.leave(name, image)
+        another = f"{registry.name.partition('/')[0]}/{new_repository()}:load"
+        docker.leave(another, image)
+        docker.load(image)
+        assert docker.names == sorted(["app:1", *kept])
+
+
+def test_what_is_left_behind_stays_while_its_layers_may_be_of_use(docker, image, tmp_path):
+    docker.leave(dead(":load"), image)
+    other = changed(tmp_path)
+    assert docker.load(other).layers == 1
+    assert docker.names == ["app:1"]
+
+
+@pytest.mark.parametrize("command", ["image-ls", "image-rm"])
+def test_an_engine_that_does_not_tell_or_remove_is_no_failure(docker, image, command):
+    docker.fail(command, "Error: no")
+    docker.leave(dead(":load"), image)
+    assert docker.load(image, strategy="full").way == "full"
+
+
+@pytest.mark.parametrize("strategy", ["pull", "full"])
+def test_a_load_that_was_killed_is_cleaned_up_after(docker, tmp_path, strategy):
+    (tmp_path / "first").mkdir()
+    plan = make_plan(tmp_path / "first", {"aaa": b"1"})
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    after = {"pull": "pull", "full": "load"}[strategy]
+    hanging = docker.directory / f"hang-after-{after}"
+    hanging.touch()
+    client = shlex.join(docker.engine.client.words)
+    words = [sys.executable, BUILDERS, "longshore", "load", tmp_path / "plan.json"]
+    process = subprocess.Popen([*words, "--client", client, "--strategy", strategy])
+    with deadline(60):
+        while not docker.names:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+    hanging.unlink()
+    (name,) = docker.names
+    assert name.startswith("127.0.0.1:")
+    subprocess.run([*words, "--client", client], check=True, timeout=60)
+    assert docker.names == ["test:tag"]
+
+
 @pytest.mark.parametrize("strategy", ["pull", "full"])
 def test_a_path_that_is_gone_ends_the_load_and_is_named(docker, image, tmp_path, strategy):
     shutil.rmtree(tmp_path / "first/store/bbb")
@@ -276,6 +392,8 @@ def test_a_path_that_has_other_content_is_named_where_an_engine_notices(
 
 def test_where_an_engine_does_not_notice_other_content_the_load_does(docker, image, tmp_path):
     (tmp_path / "first/store/bbb/file").write_bytes(b"x")
-    with pytest.raises(UserError, match="has changed since the image was planned"):
+    with pytest.raises(
+        UserError, match=r"layer 2 has another digest .*/first/store/bbb has changed since"
+    ):
         docker.load(image, strategy="full")
     assert docker.names == []

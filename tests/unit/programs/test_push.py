@@ -1,16 +1,21 @@
 """`longshore push` as people call it: what it prints, and what it never does."""
 
 import base64
+import fcntl
+import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import tarfile
+import time
 
 import pytest
 
 from tests.unit.plans import make_plan
 from tests.unit.registry.quirks import Fault, Quirks, running
-from tests.unit.support import BUILDERS
+from tests.unit.support import BUILDERS, deadline
 
 SECRET = "s3cret-password"
 
@@ -124,6 +129,16 @@ def test_a_repository_to_mount_from(push, registry):
     assert result.stderr.count(": mounted, ") == 2
 
 
+def test_what_the_registry_has_lost_is_sent_again_for_the_asking(push, registry):
+    push(f"{registry.address}/app:1")
+    lost = registry.image("app", "1")["layers"][0]["digest"]
+    del registry.blobs["app"][lost]
+    result = push(f"{registry.address}/app:1", "--check")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count(": sent, ") == 1
+    registry.image("app", "1")
+
+
 def test_options_may_stand_between(push, registry):
     assert push("--jobs", "2", f"{registry.address}/app:1", "--exact").returncode == 0
 
@@ -173,6 +188,57 @@ def test_an_image_that_is_not_there_is_told(push):
     refused(push("r.example/app", image="missing"), "can't read missing: No such file")
 
 
+@pytest.mark.parametrize("kind", ["layout", "archive"])
+def test_what_is_damaged_of_a_layout_or_an_archive_is_told_without_a_word_of_the_store(
+    kind, push, registry, tmp_path
+):
+    image = make_layout(tmp_path / "layout")
+    blob = damaged(image)
+    if kind == "archive":
+        with tarfile.open(tmp_path / "image.tar", "w") as archive:
+            archive.add(image, ".")
+        image = blob = tmp_path / "image.tar"
+    result = push(f"{registry.address}/app:1", image=image)
+    refused(result, "layer 1 has another digest than the image says: what is at ")
+    assert f"what is at {blob} has changed since; make the archive or the layout" in result.stderr
+    assert "nix-store" not in result.stderr
+    assert not registry.manifests
+
+
+def make_layout(directory):
+    """An image layout of one layer."""
+    blobs = directory / "blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def add(data, kind):
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        media_type = f"application/vnd.oci.image.{kind}"
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    layer = add(os.urandom(3000), "layer.v1.tar")
+    config = {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [layer["digest"]]}}
+    manifest = {
+        "schemaVersion": 2,
+        "config": add(json.dumps(config).encode(), "config.v1+json"),
+        "layers": [layer],
+    }
+    entry = add(json.dumps(manifest).encode(), "manifest.v1+json")
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return directory
+
+
+def damaged(layout):
+    """Change a byte of the layer, which is the blob of 3000 bytes, and return its path."""
+    (path,) = (path for path in (layout / "blobs/sha256").iterdir() if path.stat().st_size == 3000)
+    with path.open("r+b") as file:
+        byte = file.read(1)
+        file.seek(0)
+        file.write(bytes([byte[0] ^ 1]))
+    return path
+
+
 def test_where_one_place_fails_the_others_are_told(push, registry):
     places = (f"{registry.address}/app:1", "localhost:1/app:1", f"{registry.address}/more:1")
     refused(push(*places), f"; pushed before was {registry.address}/app@sha256:")
@@ -195,6 +261,68 @@ def test_what_a_registry_refuses_is_told_in_one_line_and_leaves_no_tag(fault, sa
     registry.faults = [fault]
     refused(push(f"{registry.address}/app:1"), said)
     assert not registry.manifests
+
+
+# Ends from outside.
+
+
+def slow_push(registry, plan, directory, **options):
+    """Begin a push that waits for the registry."""
+    registry.faults = [Fault("POST", "uploads", "slow", times=1, after=1)]
+    directory.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, BUILDERS, "longshore", "push", plan, f"{registry.address}/app:1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HOME": str(directory), "TMPDIR": str(directory)},
+        **options,
+    )
+    with deadline(60):
+        while not registry.seen("POST"):
+            time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_push_that_is_ended_leaves_no_tag_and_no_file(number, plan, registry, tmp_path):
+    process = slow_push(registry, plan, tmp_path / "temporary")
+    process.send_signal(number)
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in said
+    assert not registry.manifests
+    assert not list((tmp_path / "temporary").glob("longshore-*"))
+
+
+def test_what_a_push_leaves_that_is_killed_the_next_one_removes(push, plan, registry, tmp_path):
+    temporary = tmp_path / "temporary"
+    killed = slow_push(registry, plan, temporary)
+    killed.kill()
+    killed.communicate()
+    (left,) = temporary.glob("longshore-push-*")
+    # One that goes on, one that has just begun, and one of somebody else.
+    others = [temporary / f"longshore-push-{name}" for name in ("held", "new", "file")]
+    for directory in others[:2]:
+        directory.mkdir()
+    others[2].touch()
+    registry.faults.clear()
+    with (others[0] / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert push(f"{registry.address}/app:2", TMPDIR=str(temporary)).returncode == 0
+    assert not left.exists()
+    assert sorted(temporary.glob("longshore-*")) == sorted(others)
+
+
+def test_a_push_without_a_terminal_to_lose_goes_on(plan, registry, tmp_path):
+    def as_nohup_does():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    process = slow_push(registry, plan, tmp_path / "temporary", preexec_fn=as_nohup_does)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert registry.tag("app", "1")
 
 
 # Credentials.

@@ -3,6 +3,7 @@
 import io
 import tempfile
 
+from builders.blobs.diagnosis import Diagnosis
 from builders.blobs.layer_compression import LayerCompression
 from builders.blobs.open_images import open_planned
 from builders.console.transfers import Transfers
@@ -54,7 +55,7 @@ def push(
                     "jobs": 4,
                     "threads": 2,
                     "directory": directory,
-                    "hint": "build it again",
+                    "diagnosis": Diagnosis("build it again"),
                     **settings,
                 }
             ),

@@ -87,6 +87,8 @@ class Quirks:
     """Whether it gives a part of a blob that is asked for."""
     location = None
     """Where uploads go instead."""
+    keeps_old_blobs = False
+    """A blob that is there is not written again, as the distribution project's registry does."""
     lies_about = ()
     """Of "manifest", "layer" and "config": what it says another digest of, or has others of."""
 
@@ -258,7 +260,7 @@ class Quirks:
         if data is None:
             handler.error(request, 404, "BLOB_UNKNOWN")
         else:
-            if "config" in self.lies_about:
+            if "config" in self.lies_about and data.startswith(b"{"):
                 data = data.replace(b"{", b"{ ", 1)
             found = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
             if found and self.ranges:
@@ -334,7 +336,9 @@ class Quirks:
         if digest != request.query["digest"]:
             handler.error(request, 400, "DIGEST_INVALID")
             return
-        self.blobs.setdefault(repository, {})[digest] = whole
+        stored = self.blobs.setdefault(repository, {})
+        if not (self.keeps_old_blobs and digest in stored):
+            stored[digest] = whole
         handler.answer(request, 201, {"Docker-Content-Digest": self.lie("layer", digest)})
 
     def tell(self, handler, request, repository, identifier):

@@ -1,16 +1,23 @@
 """Finding a way to a registry, redirections, and what is told where there is none."""
 
+import errno
 import socket
+import ssl
 import subprocess
 import threading
 
 import pytest
+from urllib3.exceptions import ConnectTimeoutError, ProxyError
 
 from builders.console.errors import UserError
 from builders.registry.answers import Answer
+from builders.registry.bodies import InMemory
 from builders.registry.client import Client, Payload, retry_after
 from builders.registry.credentials import Credentials
+from builders.registry.destinations import Repository
+from builders.registry.no_answer import NoAnswerError
 from builders.registry.transport import Transport
+from builders.registry.uploads import Uploads
 from tests.unit.registry.pushing import SOON, client_of
 from tests.unit.registry.quirks import Fault, Quirks, running
 
@@ -350,3 +357,96 @@ def test_a_certificate_that_can_not_be_read_is_told_at_once(tmp_path, monkeypatc
     broken.write_text("")
     client.transport = Transport(authorities=[str(broken)])
     assert failure(client).startswith(f"can't use the certificates in {broken}")
+
+
+# Ways that lead nowhere.
+
+
+class Unreachable(Transport):
+    """Answers from `registry`, and fails on the way to others."""
+
+    def __init__(self, error, host="elsewhere.example"):
+        super().__init__(patience=5)
+        self._error = error
+        self._host = host
+        self.tried = 0
+
+    def send(self, method, url, headers, body=None):
+        if self._host not in url:
+            return super().send(method, url, headers, body)
+        self.tried += 1
+        obstacle, said = self._failure(self._error)
+        raise NoAnswerError(obstacle, said, self._host)
+
+
+LEADS_NOWHERE = [
+    (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "nobody listens at the"),
+    (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "there is no"),
+    (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "there is no"),
+    (OSError(errno.EHOSTUNREACH, "x"), "no way leads to the"),
+    (OSError(errno.ENETUNREACH, "x"), "no way leads to the"),
+    (OSError(errno.EADDRNOTAVAIL, "x"), "no way leads to the"),
+    (ConnectTimeoutError(None, "x"), "no way leads to the"),
+    (ssl.SSLError(1, "[SSL: TLSV1_ALERT_PROTOCOL_VERSION] x"), "agree on no TLS"),
+    (ssl.SSLError(1, "[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE] x"), "agree on no TLS"),
+    (ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] x"), "agree on no TLS"),
+    (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x"), "speaks plain HTTP"),
+    (ssl.SSLCertVerificationError(1, "x"), "has no certificate to be trusted"),
+    (ProxyError("x", OSError("Tunnel connection failed: 403 Forbidden")), "the proxy that"),
+]
+
+
+def with_reason(error):
+    """As the TLS library makes it."""
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLCertVerificationError):
+        error.reason = str(error.args[1]).partition("SSL: ")[2].partition("]")[0]
+    if isinstance(error, ssl.SSLCertVerificationError):
+        error.verify_message = "self-signed certificate"
+    return error
+
+
+@pytest.mark.parametrize(("error", "said"), LEADS_NOWHERE)
+def test_a_host_that_never_answered_is_not_asked_again(error, said, registry):
+    client = client_of(registry)
+    client.transport = Unreachable(with_reason(error))
+    redirecting(registry, "http://elsewhere.example/x")
+    shown = failure(client, method="GET")
+    assert said in shown
+    assert "server elsewhere.example that the registry" in shown
+    assert client.transport.tried == 1
+
+
+@pytest.mark.parametrize(("error", "said"), LEADS_NOWHERE)
+def test_nor_is_a_registry_that_never_answered(error, said):
+    client = client_at("elsewhere.example")
+    client.transport = Unreachable(with_reason(error))
+    assert said in failure(client)
+    assert client.transport.tried == 1
+
+
+@pytest.mark.parametrize("error", [error for error, _ in LEADS_NOWHERE[:7]])
+def test_one_that_has_answered_is(error, registry):
+    client = client_of(registry)
+    with running(Quirks()) as elsewhere:
+        client.transport = Unreachable(error, "never")
+        redirecting(registry, f"{elsewhere.url}/x")
+        assert ask(client, method="GET").status == 404
+        client.transport = Unreachable(error, elsewhere.address)
+        failure(client, method="GET")
+        assert client.transport.tried == 1 + len(SOON)
+
+
+def test_an_upload_that_is_sent_to_nobody_ends_soon(registry):
+    where = unused_address()
+    registry.location = f"http://{where}"
+    with pytest.raises(UserError, match=f"nobody listens at the server {where} that the registry"):
+        Uploads(client_of(registry), Repository(registry.address, "app")).send(
+            InMemory(f"sha256:{'0' * 64}", b"x")
+        )
+    assert len(registry.requests) == 1
+
+
+def test_how_long_was_waited_for_a_connection_is_told():
+    transport = Transport(patience=5)
+    assert transport._failure(ConnectTimeoutError(None, "x"))[1] == "no connection within 5 s"
+    assert Transport()._failure(ConnectTimeoutError(None, "x"))[1] == "no connection within 30 s"

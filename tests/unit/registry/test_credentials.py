@@ -40,6 +40,23 @@ def home(tmp_path):
     return Home()
 
 
+@pytest.mark.parametrize("content", ["", " \n"])
+def test_an_empty_file_has_none(content, tmp_path):
+    """As those who only touched it leave it."""
+    (tmp_path / "config.json").write_text(content)
+    variables = {"DOCKER_CONFIG": str(tmp_path), "HOME": str(tmp_path)}
+    assert find_credentials(Repository("registry.example", "app"), variables) is None
+
+
+def test_base64_may_have_line_breaks(tmp_path):
+    """As the program base64 makes them in what is long."""
+    config = {"auths": {"registry.example": {"auth": "dXNlcjpz\nZWNyZXQ=\r\n"}}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    variables = {"DOCKER_CONFIG": str(tmp_path), "HOME": str(tmp_path)}
+    found = find_credentials(Repository("registry.example", "app"), variables)
+    assert (found.user, found.password) == ("user", "secret")
+
+
 def test_without_files_there_are_none(home):
     assert home.find() is None
 

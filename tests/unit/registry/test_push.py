@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tarfile
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from builders.blobs.compressed_layers import CompressedLayers, compress_layers
+from builders.blobs.diagnosis import Diagnosis
 from builders.blobs.layer_compression import LayerCompression
 from builders.blobs.open_images import open_index
 from builders.console.errors import UserError
@@ -25,6 +27,7 @@ from builders.layers.resources import Resources
 from builders.registry.credentials import Credentials
 from builders.registry.destinations import Repository
 from builders.registry.digest_cache import DigestCache
+from builders.registry.supply import Supply
 from builders.registry.survey import MountSource, Status
 from tests.unit.plans import make_plan, store_layer
 from tests.unit.registry.pushing import GZ, opened, push
@@ -41,6 +44,18 @@ def statuses(report):
 def uploaded(registry):
     """How many blobs were sent."""
     return len([r for r in registry.seen("PUT", "/blobs/uploads/") if r.status == 201])
+
+
+class Watching(Supply):
+    """Remembers in `asked` what is to be there."""
+
+    def __init__(self, asked):
+        self._asked = asked
+
+    @contextmanager
+    def ready(self, layer, *, among_others=False):
+        self._asked += layer.needs
+        yield {}
 
 
 def known_layers(plan):
@@ -266,7 +281,8 @@ def test_an_index_sends_shared_layers_once_and_children_by_digest_before_it(regi
     ]
     assert uploaded(registry) == 3 + 2
     puts = [r.path.rpartition("/")[2] for r in registry.seen("PUT", "manifests")]
-    assert puts == [*(entry["digest"] for entry in manifest["manifests"]), "1"]
+    children = [entry["digest"] for entry in manifest["manifests"]]
+    assert puts == [*children, report.digest, "1"]
     registry.requests.clear()
     assert push(registry, index).digest == report.digest
     assert [r.method for r in registry.requests] == ["GET"] * 3
@@ -321,6 +337,37 @@ def test_plain_layers_that_have_changed_end_it_before_their_last_byte(registry, 
     assert not registry.manifests
 
 
+def test_of_several_paths_of_a_layer_the_one_that_has_changed_is_named(registry, tmp_path):
+    plan = layer_of_three(tmp_path)
+    paths = plan.layers[0].paths
+    with open(f"{paths[1]}/file", "r+b") as file:
+        file.write(b"other")
+    with pytest.raises(UserError) as found:
+        push(registry, opened(plan))
+    assert all(path in str(found.value) for path in paths)
+
+    class Knowing(Diagnosis):
+        def find_changed(self, asked):
+            assert tuple(asked) == paths
+            return [path for path in asked if open(f"{path}/file").read(5) == "other"]
+
+    with pytest.raises(UserError) as found:
+        push(registry, opened(plan), diagnosis=Knowing("build it again"))
+    assert str(found.value) == (
+        f"layer 1 has another digest than the image says: what is at {paths[1]} has changed since; "
+        "build it again"
+    )
+    assert not registry.manifests
+
+
+def layer_of_three(tmp_path):
+    """A plan whose first layer is of three store paths."""
+    plan = make_plan(tmp_path, {name: name.encode() * 9 for name in ("aaa", "bbb", "ccc")})
+    paths = tuple(path for layer in plan.layers[:3] for path in layer.paths)
+    layers = (replace(plan.layers[0], paths=paths), plan.layers[3])
+    return replace(plan, layers=hash_layers(layers, graph={}, jobs=1))
+
+
 def test_a_blob_that_is_refused_leaves_no_tag(registry, plan):
     registry.faults = [Fault("PUT", "/blobs/uploads/", 403, times=99)]
     with pytest.raises(UserError, match=r"refused to take a layer of .*has no access to it"):
@@ -339,11 +386,149 @@ def test_a_registry_that_has_lost_blobs_of_its_image_gets_them(registry, plan):
     registry.image("app", "1")
 
 
-def test_the_tag_that_is_refused_of_several_is_named(registry, plan):
-    registry.faults = [Fault("PUT", "manifests/2", 409, times=9)]
-    with pytest.raises(UserError, match="refused to take the manifest for the tag 2 "):
-        push(registry, opened(plan), tags=("1", "2"))
+@pytest.mark.parametrize("what", [409, 503, "reset"])
+def test_the_tag_that_is_refused_of_several_is_named_and_so_are_those_that_are_set(
+    what, registry, plan
+):
+    registry.faults = [Fault("PUT", "manifests/3", what, times=9)]
+    with pytest.raises(UserError) as found:
+        push(registry, opened(plan), tags=("1", "2", "3", "4"))
+    said = found.value.message
+    assert said.endswith("; the image has the tags 1, 2 by now, and not 3, 4")
+    assert what == "reset" or "refused to take the manifest for the tag 3 " in said
     assert registry.tag("app", "1")
+    assert not registry.tag("app", "4")
+
+
+def test_a_tag_that_is_refused_first_of_several_leaves_none(registry, plan):
+    registry.faults = [Fault("PUT", "manifests/1", 409, times=9)]
+    with pytest.raises(UserError, match="the image has none of the tags 1, 2 by now"):
+        push(registry, opened(plan), tags=("1", "2"))
+
+
+def test_a_manifest_whose_digest_is_told_wrong_gets_no_tag(registry_with, plan):
+    registry = registry_with(lies_about=("manifest",))
+    with pytest.raises(UserError, match="says that the image has the digest sha256:00"):
+        push(registry, opened(plan))
+    assert not registry.tag("app", "1")
+
+
+def test_a_tag_goes_back_where_its_new_digest_is_told_wrong(registry, plan):
+    push(registry, opened(plan))
+    before = registry.tag("app", "1")
+    wrong = {"Docker-Content-Digest": f"sha256:{'0' * 64}"}
+    registry.faults = [Fault("PUT", "manifests/1", 201, headers=wrong)]
+    with pytest.raises(UserError, match="says that the image has the digest sha256:00"):
+        push(registry, opened(replace(plan, config={"Cmd": ["/bin/other"]})))
+    assert [r.status for r in registry.seen("PUT", "manifests/1$")] == [201, 201, 201]
+    assert registry.tag("app", "1") == before
+
+
+def test_a_manifest_that_is_there_gets_a_tag_in_one_request(registry, plan):
+    push(registry, opened(plan))
+    registry.requests.clear()
+    push(registry, opened(plan), tags=("1", "2"))
+    assert [(r.method, r.path) for r in registry.requests] == [
+        ("GET", "/v2/app/manifests/1"),
+        ("PUT", "/v2/app/manifests/2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(405, b""), (501, b""), (400, b'{"errors": [{"code": "TAG_INVALID"}]}')],
+)
+def test_a_registry_that_takes_manifests_by_tag_alone_gets_them_so(status, body, registry, plan):
+    registry.faults = [Fault("PUT", "manifests/sha256:", status, times=9, body=body)]
+    push(registry, opened(plan))
+    registry.image("app", "1")
+
+
+def test_lost_blobs_are_found_without_compressing_what_is_left(registry, plan):
+    push(registry, opened(plan))
+    layers = registry.image("app", "1")["layers"]
+    del registry.blobs["app"][layers[0]["digest"]]
+    asked = []
+    changed = replace(plan, config={"Cmd": ["/bin/other"]})
+    push(registry, opened(changed), supply=Watching(asked))
+    assert tuple(asked) == plan.layers[0].needs
+
+
+# Checking what is there.
+
+
+def test_an_unchanged_image_is_believed_unless_it_is_to_be_checked(registry, plan):
+    digest = push(registry, opened(plan)).digest
+    layers = registry.image("app", "1")["layers"]
+    lost = layers[1]["digest"]
+    del registry.blobs["app"][lost]
+    registry.requests.clear()
+    push(registry, opened(plan))
+    assert lost not in registry.blobs["app"]
+    assert len(registry.requests) == 1
+    report = push(registry, opened(plan), check=True)
+    assert report.digest == digest
+    assert statuses(report) == [Status.PRESENT, Status.SENT, Status.PRESENT, Status.PRESENT]
+    registry.image("app", "1")
+
+
+def test_so_is_its_configuration(registry, plan):
+    push(registry, opened(plan))
+    config = registry.image("app", "1")["config"]["digest"]
+    del registry.blobs["app"][config]
+    report = push(registry, opened(plan), check=True)
+    assert statuses(report) == [Status.PRESENT] * 3 + [Status.SENT]
+    registry.image("app", "1")
+
+
+def test_an_image_that_is_whole_is_looked_at_and_not_sent(registry, plan):
+    push(registry, opened(plan))
+    registry.requests.clear()
+    report = push(registry, opened(plan), check=True)
+    assert statuses(report) == [Status.PRESENT] * 4
+    assert sorted(r.method for r in registry.requests) == ["GET"] + ["HEAD"] * 4
+
+
+def test_a_layer_of_another_tool_that_is_lost_is_sent_as_it_is_compressed_here(registry, plan):
+    described = pushed_by_docker(registry, plan)
+    del registry.blobs["app"][described[0]["digest"]]
+    report = push(registry, opened(plan), check=True)
+    assert statuses(report)[:2] == [Status.SENT, Status.PRESENT]
+    manifest = registry.image("app", "1")
+    assert manifest["layers"][0]["digest"] != described[0]["digest"]
+    assert manifest["layers"][1]["digest"] == described[1]["digest"]
+
+
+def test_layers_of_an_index_are_checked_too(registry, plan):
+    index = open_index(
+        [opened(plan), opened(replace(plan, platform=Platform("linux", "arm64")))], {}
+    )
+    push(registry, index)
+    lost = registry.image("app", "1")["manifests"][1]["digest"]
+    _, data = registry.manifests["app"][lost]
+    layer = json.loads(data)["layers"][0]["digest"]
+    del registry.blobs["app"][layer]
+    push(registry, index, check=True)
+    registry.image("app", "1")
+
+
+def test_a_blob_of_which_a_part_is_left_is_sent_again(registry, plan):
+    push(registry, opened(plan))
+    damaged = registry.image("app", "1")["layers"][1]["digest"]
+    registry.blobs["app"][damaged] = registry.blobs["app"][damaged][:-1]
+    push(registry, opened(plan), check=True)
+    registry.image("app", "1")
+
+
+def test_a_registry_that_keeps_what_is_damaged_is_told_of(registry_with, plan):
+    registry = registry_with(keeps_old_blobs=True)
+    push(registry, opened(plan))
+    damaged = registry.image("app", "1")["layers"][1]["digest"]
+    size = len(registry.blobs["app"][damaged])
+    registry.blobs["app"][damaged] = registry.blobs["app"][damaged][:-1]
+    with pytest.raises(UserError) as found:
+        push(registry, opened(plan), check=True)
+    assert f"has {size - 1} bytes of {damaged}, which has {size}" in str(found.value)
 
 
 def test_a_layer_that_was_sent_before_is_found_with_the_request_that_would_begin_its_upload(
@@ -424,7 +609,7 @@ def test_who_may_not_push_learns_it_before_anything_is_compressed(registry, plan
     registry.faults = [Fault(method, "/v2/app/", 401, times=9) for method in ("GET", "POST")]
     asked = []
     with pytest.raises(UserError, match="to whoever has not logged in"):
-        push(registry, opened(plan), prepare=asked.append)
+        push(registry, opened(plan), supply=Watching(asked))
     assert not asked
 
 
@@ -529,15 +714,40 @@ def test_the_spool_is_empty_in_the_end_and_small_meanwhile(registry, plan, tmp_p
 def test_paths_are_asked_for_before_they_are_read_and_only_those_to_be_sent(registry, plan):
     push(registry, opened(plan))
     asked = []
-
-    def prepare(paths):
-        asked.append(paths)
-        return {}
-
     changed = replace(plan, layers=plan.layers[:1])
-    push(registry, opened(changed), prepare=prepare)
-    assert [path for paths in asked for path in paths] == []
-    push(registry, opened(plan), "other", prepare=prepare)
-    assert [path for paths in asked for path in paths] == [
-        path for layer in plan.layers for path in layer.needs
-    ]
+    push(registry, opened(changed), supply=Watching(asked))
+    assert asked == []
+    push(registry, opened(plan), "other", supply=Watching(asked))
+    # The largest first.
+    assert asked == [path for index in (1, 0, 2) for path in plan.layers[index].needs]
+
+
+@pytest.mark.parametrize("compressor", ["gz", "none"])
+def test_a_path_is_elsewhere_only_while_its_layer_is_read(compressor, registry, plan, tmp_path):
+    """Each is moved away, and lies in another place when it is asked for, one at a time."""
+    away = tmp_path / "away"
+    away.mkdir()
+    paths = [path for layer in plan.layers for path in layer.needs]
+    for path in paths:
+        shutil.move(path, away / os.path.basename(path))
+    lent = []
+
+    class Lending(Supply):
+        @contextmanager
+        def ready(self, layer, *, among_others=False):
+            places = {}
+            for path in layer.needs:
+                places[path] = str(tmp_path / "lent" / os.path.basename(path))
+                lent.append(path)
+                (tmp_path / "lent").mkdir(exist_ok=True)
+                shutil.copytree(away / os.path.basename(path), places[path]) if os.path.isdir(
+                    away / os.path.basename(path)
+                ) else shutil.copy(away / os.path.basename(path), places[path])
+            yield places
+            for place in places.values():
+                shutil.rmtree(place) if os.path.isdir(place) else os.unlink(place)
+
+    push(registry, opened(plan, LayerCompression(compressor)), supply=Lending(), jobs=1)
+    registry.image("app", "1")
+    assert sorted(lent) == sorted(paths)
+    assert not list((tmp_path / "lent").iterdir())

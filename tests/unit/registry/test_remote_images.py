@@ -44,7 +44,7 @@ def test_a_name_with_a_tag_or_a_digest_is_read(text, registry, path, version):
         ("docker://registry.example/app@sha512:ab", "has no digest behind its '@'"),
         ("docker://registry.example:0/app", "names port 0"),
         ("docker://user:secret@registry.example/app", "has no digest behind its '@'"),
-        ("docker://https://registry.example/app", "is no name of an image"),
+        ("docker://https://registry.example/app", "is an address, .*; leave out https://"),
     ],
 )
 def test_what_is_no_name_is_refused(text, said):

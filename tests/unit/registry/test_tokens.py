@@ -221,3 +221,107 @@ def test_credentials_never_go_to_the_token_service_of_another_registry_unasked()
         assert ask(registry).status == 404
         assert all("Bearer" not in str(r.headers) for r in tokens.requests)
         assert all(USER.basic not in str(r.headers) for r in registry.requests)
+
+
+# Redirections.
+
+
+@pytest.fixture
+def bearer(registry_with):
+    """A registry that gives tokens to a user."""
+    return registry_with(users={"user": "secret-password"}, scheme="Bearer")
+
+
+def redirecting(registry, where, status=307, method="GET"):
+    registry.faults = [
+        Fault(method, "^/token[?]", status, times=9, headers={"Location": where}),
+        Fault(method, "^/token$", status, times=9, headers={"Location": where}),
+    ]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_token_service_may_send_on_to_another_place_of_its_own(status, bearer):
+    redirecting(bearer, "/token/new?service=quirks&scope=repository:app:pull,push", status)
+    assert ask(bearer).status == 404
+    assert bearer.seen("GET", "^/token/new")[0].headers["Authorization"] == f"Basic {USER.basic}"
+
+
+def test_no_other_host_gets_the_credentials_and_its_token_is_used(bearer):
+    with running(Quirks()) as elsewhere:
+        bearer.tokens["t"] = {"scopes": ["repository:app:pull,push"], "uses": 0}
+        elsewhere.faults = [
+            Fault("GET", "^/first", 302, headers={"Location": f"{bearer.url}/token/back"}),
+        ]
+        bearer.faults = [
+            Fault("GET", "^/token[?]", 302, headers={"Location": f"{elsewhere.url}/first"}),
+            Fault("GET", "^/token/back", 200, body=b'{"token": "t"}'),
+        ]
+        assert ask(bearer).status == 404
+        assert "Authorization" not in elsewhere.requests[0].headers
+        # Who was elsewhere has given away what was asked for.
+        assert "Authorization" not in bearer.seen("GET", "^/token/back")[0].headers
+
+
+def test_another_host_that_wants_credentials_is_told_of(bearer):
+    with running(Quirks()) as elsewhere:
+        elsewhere.faults = [Fault("GET", "", 401, times=9)]
+        redirecting(bearer, f"{elsewhere.url}/x")
+        with pytest.raises(UserError) as found:
+            ask(bearer)
+    assert (
+        f"sends on to {elsewhere.address}, which gets no credentials and gives no token "
+        "(HTTP status 401)"
+    ) in str(found.value)
+
+
+def test_redirections_of_a_token_service_have_an_end(bearer):
+    redirecting(bearer, "/token?x=y")
+    with pytest.raises(UserError, match=r"the token service .* redirects again and again; check"):
+        ask(bearer)
+    assert len(bearer.seen("GET", "^/token")) < 10
+
+
+def asked_of(location, *, identity=False, realm="https://tokens.example/token"):
+    """The addresses that are asked for a token, by a service that sends on to `location`."""
+    asked = []
+
+    def serve(method, address, headers, body):
+        asked.append((method, address, headers.get("Authorization"), body))
+        if len(asked) == 1:
+            return Answer(307, {"Location": location}, b"", address)
+        return Answer(200, {}, b'{"token": "t"}', address)
+
+    credentials = Credentials(identity_token="identity") if identity else USER
+    authorizer = Authorizer("registry.example", lambda: credentials, serve)
+    authorizer.challenged(challenge(realm), SCOPES, None, secure=realm.startswith("https"))
+    return asked
+
+
+def test_https_is_not_left_for_a_token():
+    with pytest.raises(UserError) as found:
+        asked_of("http://tokens.example/token")
+    assert str(found.value).startswith(
+        "the token service tokens.example of the registry registry.example redirects to "
+        "http://tokens.example, where anybody on the way could read"
+    )
+    with pytest.raises(UserError, match="could be read on their way"):
+        asked_of("http://tokens.example/token", realm="http://localhost:1/token")
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "https://10.0.0.1/", "https://[::1]/"])
+def test_a_token_service_sends_to_no_file_and_into_no_private_network(location):
+    with pytest.raises(UserError, match=r"redirects to (file:…, no web|.* a private network)"):
+        asked_of(location)
+
+
+def test_https_elsewhere_is_followed_without_credentials():
+    (first, second) = asked_of("https://other.example/token")
+    assert first[2] == f"Basic {USER.basic}"
+    assert second == ("GET", "https://other.example/token", None, None)
+
+
+def test_an_identity_token_is_posted_again_to_the_same_host_alone():
+    (first, second) = asked_of("/other", identity=True)
+    assert second == ("POST", "https://tokens.example/other", None, first[3])
+    with pytest.raises(UserError, match=r"sends on to other.example what has the identity token"):
+        asked_of("https://other.example/token", identity=True)

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from builders.console.errors import UserError
-from builders.registry.bodies import InMemory
+from builders.registry.bodies import Bytestream, InMemory
 from builders.registry.credentials import Credentials
 from builders.registry.destinations import Repository
 from builders.registry.uploads import CHUNK_SIZES, Uploads
@@ -242,15 +242,8 @@ def test_a_token_that_ends_between_blobs_is_got_again(registry_with):
     assert len(registry.seen("GET", "^/token")) >= 2
 
 
-@pytest.mark.parametrize(
-    ("least", "expected"),
-    [
-        (str(2 << 20), [2 << 20, 2 << 20, 1 << 20]),
-        ("9" * 5000, [1 << 20] * 5),
-        ("x", [1 << 20] * 5),
-    ],
-)
-def test_parts_are_as_large_as_the_registry_wants_them(least, expected, registry):
+def wanting_parts(registry, least):
+    """Let sessions say that parts have at least so many bytes."""
     seen = registry.begin_upload
 
     def begin(handler, request, repository):
@@ -262,6 +255,65 @@ def test_parts_are_as_large_as_the_registry_wants_them(least, expected, registry
         handler.answer = answer
 
     registry.begin_upload = begin
+
+
+@pytest.mark.parametrize(
+    ("least", "expected"),
+    [
+        (str(2 << 20), [2 << 20, 2 << 20, 1 << 20]),
+        ("9" * 5000, [1 << 20] * 5),
+        ("9" * 15, [5 << 20]),
+        ("x", [1 << 20] * 5),
+    ],
+)
+def test_parts_are_as_large_as_the_registry_wants_them(least, expected, registry):
+    wanting_parts(registry, least)
     uploads_to(registry, chunk_size=1 << 20).send(BLOB)
     sizes = [int(r.headers["Content-Length"]) for r in registry.seen("PATCH")]
     assert sizes == expected
+    assert registry.blobs["app"][BLOB.digest] == CONTENT
+
+
+class Watched(Bytestream):
+    """A blob that looks how much of it is held somewhere between here and `registry`."""
+
+    def __init__(self, registry, size):
+        self.size = size
+        self.digest = f"sha256:{hashlib.sha256(bytes(size)).hexdigest()}"
+        self.most_held = 0
+        self.reads = []
+        self._registry = registry
+
+    def read(self, offset=0):
+        self.reads.append(offset)
+        at = offset
+        while at < self.size:
+            piece = bytes(min(1 << 20, self.size - at))
+            yield piece
+            at += len(piece)
+            self.most_held = max(self.most_held, at - self._registry.received)
+
+
+@pytest.mark.parametrize("least", [64 << 20, 10**14])
+def test_a_part_of_any_size_is_not_held_in_memory(least, registry):
+    wanting_parts(registry, str(least))
+    blob = Watched(registry, 64 << 20)
+    uploads_to(registry, chunk_size=1 << 20).send(blob)
+    assert len(registry.blobs["app"][blob.digest]) == 64 << 20
+    assert blob.reads == [0]
+    # What the kernel has of it.
+    assert blob.most_held < 32 << 20
+
+
+def test_a_part_that_failed_is_read_again_and_told_once(registry):
+    registry.faults = [
+        Fault("PATCH", "uploads", "none"),
+        Fault("PATCH", "uploads", 500),
+        Fault("PATCH", "uploads", 503),
+    ]
+    blob = Watched(registry, 5 << 20)
+    told = []
+    uploads_to(registry, chunk_size=2 << 20).send(blob, on_sent=told.append)
+    assert blob.reads == [0, 2 << 20, 2 << 20]
+    assert sum(told) == 5 << 20
+    assert registry.blobs["app"][blob.digest] == bytes(5 << 20)
