@@ -90,7 +90,7 @@ def test_media_types_and_annotations_follow_the_compressor(tmp_path):
         # Layers of a base image stay what they are.
         assert compression.media_type(base_layer()) == kinds["zstd"]
         assert not compression.applies_to(base_layer())
-    assert "level 2," in LayerCompression("gz").annotations[COMPRESSOR]
+    assert "level 1," in LayerCompression("gz").annotations[COMPRESSOR]
     assert "level 9" in LayerCompression("gz", 9).annotations[COMPRESSOR]
 
 
