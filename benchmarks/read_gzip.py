@@ -7,7 +7,8 @@ read_gzip.py FILE zlib       as Python's zlib reads it
 import sys
 import zlib
 
-from builders.compression.streams import CHUNK, open_decompressed
+from builders.compression.readers import CHUNK
+from builders.compression.streams import open_decompressed
 
 
 def main() -> None:

@@ -24,7 +24,8 @@ from builders.accounts.known import (
 )
 from builders.accounts.layer_graphs import container_config, find_graph, platform_of
 from builders.accounts.layer_scan import LayerContents, equal_in_layers, scan_layer
-from builders.compression.streams import FileRange, Reader, decompressed, open_file
+from builders.compression.readers import FileRange, Reader, open_file
+from builders.compression.streams import decompressed
 from builders.console.errors import die
 from builders.formats.image_reader import BaseImage, read_base_image, read_layout
 from builders.formats.layout_directory import blob_file, is_layout

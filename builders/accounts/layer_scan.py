@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from builders.accounts.known import EqualFiles, Evidence
-from builders.compression.streams import CHUNK, Reader, Section
+from builders.compression.readers import CHUNK, Reader, Section
 from builders.tar.header import HARD_LINK, SYMLINK
 from builders.tar.member import Member, normalise
 from builders.tar.reader import Scan

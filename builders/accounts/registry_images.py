@@ -21,7 +21,8 @@ from builders.accounts.known import (
 )
 from builders.accounts.layer_graphs import container_config, find_graph, platform_of
 from builders.accounts.layer_scan import LayerContents, equal_in_layers, scan_layer
-from builders.compression.streams import CHUNK, NONE, Reader, decompressed
+from builders.compression.readers import CHUNK, Reader
+from builders.compression.streams import NONE, decompressed
 from builders.console.errors import die
 from builders.image.layer_kinds import MEDIA_TYPES
 from builders.registry.remote_images import RemoteLayer, RemoteReader, StoredImage

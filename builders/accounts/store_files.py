@@ -20,7 +20,7 @@ from builders.accounts.layer_scan import (
     mentioned,
     sorted_equal,
 )
-from builders.compression.streams import CHUNK
+from builders.compression.readers import CHUNK
 from builders.console.errors import UserError
 from builders.layers.walk import walk
 

@@ -7,18 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from builders.compression.streams import (
+from builders.compression.readers import (
     CHUNK,
-    NONE,
     FileRange,
     Peekable,
     Reader,
     Section,
     Tee,
-    decompressed,
     open_file,
     read_ahead,
 )
+from builders.compression.streams import NONE, decompressed
 from builders.console.errors import die
 from builders.formats.layer_digests import LayerDigest, LayerError, digest_layer
 from builders.tar.header import BLOCK

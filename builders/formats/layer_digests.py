@@ -3,15 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
-from builders.compression.streams import (
-    CHUNK,
-    MAGIC_LENGTH,
-    NONE,
-    Decompressed,
-    Peekable,
-    Reader,
-    detect,
-)
+from builders.compression.readers import CHUNK, Peekable, Reader
+from builders.compression.streams import MAGIC_LENGTH, NONE, Decompressed, detect
 from builders.console.errors import UserError
 
 

@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from builders.compression.streams import NONE, FileRange, open_file
+from builders.compression.readers import FileRange, open_file
+from builders.compression.streams import NONE
 from builders.console.errors import UserError
 from builders.formats.image_archive import DOCUMENT_LIMIT, INDEX, OCI_LAYOUT, RESAVE, ImageArchive
 from builders.formats.layer_digests import LayerDigest, digest_layer

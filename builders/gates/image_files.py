@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from builders.compression.streams import open_file
+from builders.compression.readers import open_file
 from builders.image.layer_kinds import BaseLayer, Layer, TarLayer, TarWithClosure
 from builders.rootfs.base_tree import open_layers
 from builders.rootfs.merge_layers import merge_layers

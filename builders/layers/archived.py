@@ -5,16 +5,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from builders.compression.streams import (
-    CHUNK,
-    NONE,
-    FileRange,
-    Reader,
-    Section,
-    open_decompressed,
-    open_file,
-    read_ahead,
-)
+from builders.compression.readers import CHUNK, FileRange, Reader, Section, open_file, read_ahead
+from builders.compression.streams import NONE, open_decompressed
 from builders.console.errors import UserError
 from builders.tar.sinks import Sink
 from builders.tar.tape import Tape

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from builders.compression.streams import FileRange
+from builders.compression.readers import FileRange
 from builders.layers.walk import walk
 from builders.tar.header import (
     DIRECTORY,

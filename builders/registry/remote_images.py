@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from builders.blobs.descriptors import COMPRESSOR, CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE
-from builders.compression.streams import CHUNK, Chunks, Reader
+from builders.compression.readers import CHUNK, Chunks, Reader
 from builders.console.errors import UserError, die
 from builders.formats.image_index import IndexEntry, choose_platform, describe_platforms, read_index
 from builders.formats.json_values import JsonValue, parse_json

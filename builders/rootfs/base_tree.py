@@ -5,15 +5,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from builders.compression.streams import (
-    MAGIC_LENGTH,
-    NONE,
-    Chunks,
-    copy_to_file,
-    decompressed,
-    detect,
-    open_file,
-)
+from builders.compression.readers import Chunks, copy_to_file, open_file
+from builders.compression.streams import MAGIC_LENGTH, NONE, decompressed, detect
 from builders.console.errors import die
 from builders.image.layer_kinds import BaseLayer
 from builders.layers.archived import ArchiveReader

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from builders.compression.streams import FileRange
+from builders.compression.readers import FileRange
 from builders.console.errors import UserError
 from builders.rootfs.merged_tree import ROOT, LayerFile, MergedTree, Node, Xattrs
 from builders.rootfs.tally import Tally, TooMuchError

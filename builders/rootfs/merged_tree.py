@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from builders.compression.streams import CHUNK
+from builders.compression.readers import CHUNK
 from builders.console.errors import die
 from builders.tar.header import Owner
 from builders.tar.member import Extent

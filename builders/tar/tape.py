@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from builders.compression.streams import CHUNK, FileRange, Reader
+from builders.compression.readers import CHUNK, FileRange, Reader
 from builders.console.errors import UserError
 
 REMAKE: Final = "make or fetch it again"

@@ -20,7 +20,8 @@ from builders.accounts.registry_images import known_stored
 from builders.accounts.text import image_lines
 from builders.blobs.source import Blob, Bytes
 from builders.closure.popularity import limit_layers
-from builders.compression.streams import CHUNK, open_decompressed
+from builders.compression.readers import CHUNK
+from builders.compression.streams import open_decompressed
 from builders.console.errors import UserError
 from builders.console.tables import display_width
 from builders.formats.container_config import INHERITABLE, read_container_config

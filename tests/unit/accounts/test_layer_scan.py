@@ -7,7 +7,7 @@ import pytest
 
 from builders.accounts.known import Evidence
 from builders.accounts.layer_scan import hash_of, mentioned, scan_layer, store_path_of
-from builders.compression.streams import CHUNK
+from builders.compression.readers import CHUNK
 from tests.unit.accounts.images import LEFT, RIGHT, layer_tar, path, two_paths
 
 

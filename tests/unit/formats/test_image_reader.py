@@ -10,6 +10,7 @@ import pytest
 
 from builders.blobs.descriptors import INDEX_TYPE, MANIFEST_TYPE
 from builders.compression import streams
+from builders.compression.readers import CHUNK
 from builders.console.errors import UserError
 from builders.formats import documents, image_reader
 from builders.formats import image_archive as files
@@ -1011,7 +1012,7 @@ def test_layers_are_streamed_in_small_pieces(read):
         with ArchiveReader(image.path, image.compression, what="archive") as archive:
             chunks = archive.chunks(base.offset, base.stored.size, name=base.name)
             sizes = [len(chunk) for chunk in chunks]
-        assert max(sizes) <= streams.CHUNK
+        assert max(sizes) <= CHUNK
         assert sum(sizes) == len(large)
 
 

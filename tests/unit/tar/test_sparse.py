@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from builders.compression.streams import FileRange
+from builders.compression.readers import FileRange
 from builders.console.errors import UserError
 from builders.tar.header import REGULAR, SPARSE, extended_header, pax_record
 from builders.tar.member import Extent
