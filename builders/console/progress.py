@@ -10,6 +10,16 @@ _INTERVAL: Final = 0.1
 """Seconds between two updates of the line: often enough to see it move."""
 
 
+MANY_PATHS: Final = 5_000
+"""Store paths from which on it takes seconds to look at how they need each other."""
+
+
+def announce(doing: str, paths: int) -> None:
+    """Say that so many store `paths` are looked at, if that takes seconds."""
+    if paths >= MANY_PATHS:
+        tell(f"{doing} {paths:,} store paths …")
+
+
 class Progress:
     """Tells on stderr how far the writing of `total` bytes in `layers` layers has come."""
 

@@ -18,6 +18,7 @@ from builders.accounts.shared_layers import completed
 from builders.accounts.store_files import content_without_hashes
 from builders.compression.compress import COMPRESSOR_LEVELS
 from builders.console.errors import writing
+from builders.console.progress import announce
 from builders.console.tables import terminal_width
 from builders.processes import usable_cores
 from builders.programs.explain import print_json, print_lines
@@ -79,6 +80,7 @@ def run(given: argparse.Namespace) -> None:
     old, new = _open(given)
     new = _to_be_sent(new, old, given)
     old, new = completed(old, new), completed(new, old)
+    announce("Comparing", len(old.graph or ()) + len(new.graph or ()))
     comparison = compare_accounts(
         account_of(old),
         account_of(new),

@@ -16,7 +16,7 @@ from builders.accounts.documents import account_document
 from builders.accounts.known import EqualFiles, Evidence
 from builders.accounts.text import image_lines, path_lines
 from builders.console.errors import writing
-from builders.console.progress import size
+from builders.console.progress import announce, size
 from builders.console.tables import Column, table, terminal_width, wrapped
 from builders.console.terminal import visible
 from builders.processes import without_collector
@@ -87,6 +87,7 @@ def run(given: argparse.Namespace) -> None:
         chosen=given.name,
         with_files=given.equal_files,
     )
+    announce("Adding up", len(image.graph or ()))
     account = account_of(image)
     paths = chosen_paths(account, given.path) if given.path is not None else None
     evidence = _evidence(account, paths or ()) if given.files else None

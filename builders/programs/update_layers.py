@@ -24,6 +24,7 @@ from builders.closure.layering_lock import (
 from builders.closure.locked_layers import LOCK_EVENTS, lockable_layers, locked_layers
 from builders.closure.package_names import stable_names
 from builders.console.errors import warn, writing
+from builders.console.progress import announce
 from builders.console.terminal import visible
 from builders.processes import without_collector
 from builders.programs.list_layers import (
@@ -59,6 +60,7 @@ def main(arguments: list[str]) -> None:
         warn_of_others(old, names, what=file)
         old = None
     limit = given.store_layers
+    announce("Dividing", len(graph))
     if old:
         changes = find_changes(graph, exclude=exclude, volatile=volatile)
         layers = locked_layers(changes, old, names, limit)

@@ -53,6 +53,16 @@ def test_graphs_are_compared_in_words(capsys, tmp_path, monkeypatch):
     assert "  ssl 3 → 4: another version\n" in differ(capsys, old, new, "--contents")
 
 
+def test_what_takes_seconds_says_so(capsys, tmp_path):
+    many = [f"lib{number}-1" for number in range(2_500)]
+    star = {"app-1": many, **{name: [] for name in many}}
+    old, new = (graph_file(tmp_path, star, name=name) for name in ("old", "new"))
+    parser = argparse.ArgumentParser()
+    diff.configure(parser)
+    diff.run(parser.parse_args([old, new]))
+    assert capsys.readouterr().err == "Comparing 5,002 store paths …\n"
+
+
 # What is said of a push, and what a push sends.
 
 BEFORE = {"app-1.0": ["ssl-3.0"], "ssl-3.0": ["libc-2"], "libc-2": [], "data-1": []}

@@ -53,6 +53,17 @@ def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
+def test_what_takes_seconds_says_so(capsys, tmp_path, graph):
+    parser = argparse.ArgumentParser()
+    explain.configure(parser)
+    explain.run(parser.parse_args([graph]))
+    assert capsys.readouterr().err == ""
+    many = [f"lib{number}-1" for number in range(5_000)]
+    star = {"app-1": many, **{name: [] for name in many}}
+    explain.run(parser.parse_args([graph_file(tmp_path, star, name="star")]))
+    assert capsys.readouterr().err == "Adding up 5,001 store paths …\n"
+
+
 def test_json_of_a_graph_is_as_its_schema_says(capsys, graph):
     found = document(capsys, graph)
     assert {one["path"]: one["vanishing"] for one in found["paths"]}[path("left-2.0")] == 1010

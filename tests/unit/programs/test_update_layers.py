@@ -50,6 +50,13 @@ def test_a_lock_is_written_into_the_current_directory_and_kept_from_then_on(run,
     assert json.loads(file.read_text())["layers"] == [["lib"], ["new"], ["app"]]
 
 
+def test_what_takes_seconds_says_so(run):
+    few = run(["app-1", "lib-1"], "--store-layers=5")
+    assert few.stderr == ""
+    many = run(["app-1", *(f"lib{number}-1" for number in range(5_000))], "--store-layers=5")
+    assert many.stderr == "Dividing 5,001 store paths …\n"
+
+
 def test_another_place_begins_with_the_lock_of_the_image(run, tmp_path):
     old = tmp_path / "old.json"
     old.write_text('{"version": 1, "layers": [["app", "lib"], ["data"]]}')
