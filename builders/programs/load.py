@@ -19,8 +19,9 @@ from builders.engines.containerd import Containerd
 from builders.engines.docker import Docker, Podman
 from builders.engines.engine import Engine
 from builders.engines.loading import STRATEGIES, Loaded, load_image
-from builders.formats.image_sources import NamedOpenImage, Reading, read_source
+from builders.formats.image_sources import Reading, read_source
 from builders.formats.oci_writers import NamedSource
+from builders.formats.open_layouts import NamedOpenImage
 from builders.image.names import check_repo_tag
 from builders.processes import usable_cores
 from builders.programs.diagnoses import StoreDiagnosis

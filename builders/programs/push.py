@@ -18,7 +18,8 @@ from builders.compression.compress import COMPRESSOR_LEVELS
 from builders.console.errors import UserError, die, remedy
 from builders.console.terminal import tell
 from builders.console.transfers import Transfers
-from builders.formats.image_sources import NamedOpenImage, Reading, read_source
+from builders.formats.image_sources import Reading, read_source
+from builders.formats.open_layouts import NamedOpenImage
 from builders.processes import usable_cores
 from builders.programs.diagnoses import StoreDiagnosis
 from builders.programs.fetching import Fetcher

@@ -5,7 +5,6 @@ at the ways below; docs/push.md has the table.
 """
 
 import re
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -21,6 +20,7 @@ from builders.registry.destinations import Repository
 from builders.registry.no_answer import NoAnswerError
 from builders.registry.refusals import refused, unreachable
 from builders.registry.tokens import Scopes
+from builders.registry.transmission import Attempts, OnSent, Transmission
 
 _SMALLEST_CHUNK: Final = 1 << 20
 CHUNK_SIZES: Final = (16 << 20, 4 << 20, _SMALLEST_CHUNK)
@@ -29,9 +29,6 @@ _WORTH_RESUMING: Final = 1 << 20
 """Bytes below which a blob is sent again rather than asked about."""
 _SIZE_DIGITS: Final = 15
 _BINARY: Final = {"Content-Type": "application/octet-stream"}
-
-OnSent = Callable[[int], object]
-"""Is told bytes that went out, and with a negative number of those that have to go again."""
 
 
 class Way(Enum):
@@ -178,13 +175,13 @@ class Uploads:
             )
 
     def _send(self, blob: Bytestream, session: Session | None, on_sent: OnSent) -> None:
-        attempts = _Attempts(self._client)
+        attempts = Attempts(self._client)
         while True:
-            sending = _Sending(blob, on_sent)
+            transmission = Transmission(blob, on_sent)
             try:
                 if session is None:
                     session = self._begin()
-                if self._try(sending, session, attempts):
+                if self._try(transmission, session, attempts):
                     return
             except NoAnswerError as error:
                 if not self._client.may_pass(error):
@@ -195,7 +192,7 @@ class Uploads:
                     self._way == Way.PUT and self._resume(blob, session, on_sent)
                 ):
                     return
-            sending.undo()
+            transmission.undo()
             session = None
 
     @property
@@ -220,12 +217,12 @@ class Uploads:
             int(least) if _is_size(least) else before.least if before else 0,
         )
 
-    def _try(self, sending: "_Sending", session: Session, attempts: "_Attempts") -> bool:
+    def _try(self, transmission: Transmission, session: Session, attempts: Attempts) -> bool:
         """Return whether the blob is there; if not, try again with a new session."""
         way = self._way
-        answer = self._by(way, sending, session)
+        answer = self._by(way, transmission, session)
         if answer.ok:
-            check_digest(answer, sending.blob.digest, "a layer")
+            check_digest(answer, transmission.blob.digest, "a layer")
             return True
         failure = self._refused(answer, "take a layer")
         if answer.status in (404, 405, 411, 415, 501) and way == Way.PUT and len(self._ways) > 1:
@@ -241,30 +238,30 @@ class Uploads:
             raise failure
         return False
 
-    def _by(self, way: Way, sending: "_Sending", session: Session) -> Answer:
+    def _by(self, way: Way, transmission: Transmission, session: Session) -> Answer:
         if way == Way.PUT:
-            return self._end(session, sending.blob, sending.whole())
+            return self._end(session, transmission.blob, transmission.whole())
         if way == Way.PATCH:
-            answer = self._exchange("PATCH", session.address, sending.whole())
+            answer = self._exchange("PATCH", session.address, transmission.whole())
         else:
-            return self._by_chunks(sending, session)
-        return self._end(self._session(answer, session), sending.blob) if answer.ok else answer
+            return self._by_chunks(transmission, session)
+        return self._end(self._session(answer, session), transmission.blob) if answer.ok else answer
 
-    def _by_chunks(self, sending: "_Sending", session: Session) -> Answer:
+    def _by_chunks(self, transmission: Transmission, session: Session) -> Answer:
         most = max(self._chunks[0], session.least)
-        whole = sending.blob.size
-        with closing(sending):
+        whole = transmission.blob.size
+        with closing(transmission):
             for start in range(0, whole, most):
                 # Counted here: what ECR says in Range stays at the first part.
                 size = min(most, whole - start)
                 headers = {"Content-Range": f"{start}-{start + size - 1}"}
-                payload = sending.part(start, size)
+                payload = transmission.part(start, size)
                 again = partial(self._exchange, "PATCH", session.address, payload, headers)
                 answer = self._client.persist(again)
                 if not answer.ok:
                     return answer
                 session = self._session(answer, session)
-        return self._end(session, sending.blob)
+        return self._end(session, transmission.blob)
 
     def _resume(self, blob: Bytestream, session: Session | None, on_sent: OnSent) -> bool:
         """Send what the registry lacks of a blob that broke off; return whether that worked."""
@@ -275,10 +272,10 @@ class Uploads:
             stored = _stored(answer)
             if not answer.ok or not _WORTH_RESUMING <= stored < blob.size:
                 return False
-            sending = _Sending(blob, on_sent)
+            transmission = Transmission(blob, on_sent)
             headers = {"Content-Range": f"{stored}-{blob.size - 1}"}
             session = self._session(answer, session)
-            answer = self._exchange("PATCH", session.address, sending.whole(stored), headers)
+            answer = self._exchange("PATCH", session.address, transmission.whole(stored), headers)
             if answer.ok:
                 answer = self._end(self._session(answer, session), blob)
         except NoAnswerError:
@@ -317,85 +314,6 @@ class Uploads:
 
     def _refused(self, answer: Answer, doing: str) -> UserError:
         return refused(answer, self._repository, doing, logged_in=self._client.has_credentials)
-
-
-class _Attempts:
-    """Counts the attempts at one blob."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._made = 0
-
-    def failed(
-        self, said: str, failure: UserError, answer: Answer | None = None, most: int | None = None
-    ) -> None:
-        """Wait before the next attempt; raise `failure` where there have been enough."""
-        pauses = self._client.pauses
-        if self._made >= (len(pauses) if most is None else most):
-            raise failure
-        pause = pauses[min(self._made, len(pauses) - 1)]
-        self._made += 1
-        self._client.pause(said, self._client.wait_after(answer, pause) if answer else pause)
-
-
-class _Sending:
-    """One attempt at a blob: its bodies, and what is told of them."""
-
-    def __init__(self, blob: Bytestream, on_sent: OnSent) -> None:
-        self.blob = blob
-        self._on_sent = on_sent
-        self._sent = 0
-        self._pieces: Iterator[bytes] = iter(())
-        self._rest = b""
-        self._position = -1
-        """Where in the blob the rest begins, which the pieces follow."""
-
-    def whole(self, offset: int = 0) -> Payload:
-        """Return the body from `offset` on."""
-        return Payload(self.blob.size - offset, lambda: self._told(self.blob.read(offset), 0))
-
-    def part(self, start: int, size: int) -> Payload:
-        """Return the body of `size` bytes from `start` on; of any size, none of it is held.
-
-        The blob is read onwards from part to part, and again only where a part is sent again.
-        """
-        return Payload(size, lambda: self._told(self._read(start, size), start))
-
-    def undo(self) -> None:
-        """Take back what was told: it has to go again."""
-        self._tell(0)
-
-    def close(self) -> None:
-        """Read no more."""
-        close = getattr(self._pieces, "close", None)
-        if close:
-            close()
-
-    def _read(self, start: int, size: int) -> Iterator[bytes]:
-        if start != self._position:
-            self.close()
-            self._pieces, self._rest, self._position = self.blob.read(start), b"", start
-        end = start + size
-        while self._position < end:
-            piece = self._rest or next(self._pieces, b"")
-            if not piece:
-                return
-            taken = piece[: end - self._position]
-            self._rest = piece[len(taken) :]
-            self._position += len(taken)
-            yield taken
-
-    def _told(self, pieces: Iterator[bytes], begin: int) -> Iterator[bytes]:
-        self._tell(begin)
-        for piece in pieces:
-            yield piece
-            self._tell(self._sent + len(piece))
-
-    def _tell(self, sent: int) -> None:
-        """Say that `sent` bytes have gone, of what is sent in all."""
-        difference, self._sent = sent - self._sent, sent
-        if difference:
-            self._on_sent(difference)
 
 
 def _stored(answer: Answer) -> int:
