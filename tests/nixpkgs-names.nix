@@ -72,6 +72,7 @@
     "concatStringsSep"
     "elem"
     "elemAt"
+    "escapeRegex"
     "escapeShellArg"
     "escapeShellArgs"
     "fetchers.proxyImpureEnvVars"
