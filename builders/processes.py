@@ -77,7 +77,9 @@ def fork_map(
         initargs=(function,),
     ) as pool:
         try:
-            return list(pool.map(_work, items))
+            with _held_signals():
+                results = pool.map(_work, items)
+            return list(results)
         except BrokenProcessPool:
             raise UserError(
                 "a process of this build was killed",
@@ -89,6 +91,23 @@ def fork_map(
             raise
 
 
+_HELD: Final = (signal.SIGINT, *ENDING)
+
+
+@contextmanager
+def _held_signals() -> Iterator[None]:
+    """Hold back signals that end a process.
+
+    A worker that begins has the parent's handlers at first, and may go on after a signal that comes
+    in that time.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _function: Callable[[Any], Any]
 
 
@@ -98,6 +117,7 @@ def _begin_worker(function: Callable[[Any], Any]) -> None:
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     global _function
     _function = function

@@ -1,6 +1,7 @@
 """Threads that do what is given to them, the most urgent first, until one fails."""
 
 import itertools
+import math
 import queue
 import threading
 from collections.abc import Callable
@@ -20,7 +21,8 @@ class Workers:
         """`count` threads are started when there is something for each; `on_failure` is told."""
         self._count = count
         self._on_failure = on_failure
-        self._tasks: queue.PriorityQueue[tuple[float, int, _Task]] = queue.PriorityQueue()
+        # None ends a thread.
+        self._tasks: queue.PriorityQueue[tuple[float, int, _Task | None]] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._left = 0
@@ -38,14 +40,18 @@ class Workers:
         _traceback: TracebackType | None,
     ) -> None:
         """Wait for all tasks; raises what one of them raised."""
-        if error is None:
-            self.join()
-            return
-        first = self._error
-        self._fail(error)
-        # What stopped this thread may be that another one has failed.
-        if first and isinstance(error, Exception):
-            raise first from None
+        try:
+            if error is None:
+                self.join()
+                return
+            first = self._error
+            self._fail(error)
+            # What stopped this thread may be that another one has failed.
+            if first and isinstance(error, Exception):
+                raise first from None
+        finally:
+            for _ in range(self._threads):
+                self._tasks.put((math.inf, next(self._numbers), None))
 
     def submit(self, urgency: float, task: _Task) -> None:
         """Let `task` be done, those of more urgency before it; raises what another has raised."""
@@ -74,6 +80,8 @@ class Workers:
     def _work(self) -> None:
         while True:
             task = self._tasks.get()[2]
+            if task is None:
+                return
             try:
                 if self._error is None:
                     task()

@@ -10,6 +10,7 @@ import pytest
 
 from builders.console.errors import UserError
 from builders.processes import fork_map, usable_cores
+from tests.unit.support import BUILDERS
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
@@ -45,6 +46,32 @@ def test_a_killed_process_is_an_error():
 
     with pytest.raises(UserError, match="a process of this build was killed"):
         fork_map(work, range(4), jobs=2)
+
+
+SIGNALLED = r"""
+import os, signal, sys
+from builders.processes import end_as_by_ctrl_c, fork_map
+from builders.console.errors import UserError
+
+end_as_by_ctrl_c()
+# Python ignores what is raised in there, and with it the signal.
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+try:
+    print(fork_map(abs, range(4), jobs=2))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_signal_that_comes_before_a_worker_has_begun_ends_it():
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(BUILDERS.parent)},
+    )
+    assert done.stdout.startswith("a process of this build was killed"), done
 
 
 PARENT = r"""

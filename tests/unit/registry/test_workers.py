@@ -17,6 +17,18 @@ def test_all_is_done_in_the_end():
     assert sorted(done) == list(range(20))
 
 
+def test_no_thread_is_left():
+    before = set(threading.enumerate())
+    with Workers(3) as workers:
+        for number in range(20):
+            workers.submit(number, partial(str, number))
+        begun = set(threading.enumerate()) - before
+    assert begun
+    for thread in begun:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in begun)
+
+
 def test_the_most_urgent_is_done_first():
     done = []
     begin = threading.Event()
