@@ -181,6 +181,8 @@ def skopeo_takes(path, directory):
     """Whether skopeo reads what is streamed of an image that was accepted."""
     copied = os.path.join(directory, "copied")
     command = [
+        # Go reserves more addresses than it uses, and more of them the busier the machine is.
+        *("sh", "-c", 'ulimit -Sv unlimited; exec "$@"', "sh"),
         "skopeo",
         "--insecure-policy",
         "copy",
