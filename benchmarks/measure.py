@@ -245,7 +245,7 @@ def plan_graph(bench: Bench) -> Measured:
     """Lay out up to 50,000 store paths with 8 references each, without hashing."""
     rows = []
     curves = []
-    for layering, at_most in (("popularity", 3), ("size", 5)):
+    for layering, at_most in (("popularity", 3), ("size", 5), ("co-change", 3)):
         seconds = []
         for paths in GRAPHS:
             with tempfile.NamedTemporaryFile("w") as graph:
@@ -255,7 +255,7 @@ def plan_graph(bench: Bench) -> Measured:
                 runs = [json.loads(subprocess.check_output(command)) for _ in range(bench.pairs)]
             seconds.append(spread([measured["seconds"] for measured in runs]))
         peak = spread([measured["peak"] / MIB for measured in runs])
-        name = {"popularity": "popularity contest", "size": "size cohorts"}[layering]
+        name = {"popularity": "popularity contest", "size": "size cohorts"}.get(layering, layering)
         curve = [measured.median for measured in seconds]
         curves.append({"name": name, "sizes": list(GRAPHS), "seconds": curve})
         for unit, ours, other, most in (

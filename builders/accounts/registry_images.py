@@ -4,7 +4,6 @@ The history of our own images names the store paths of each layer. So manifest a
 some kilobytes, tell what is in which layer, and layers are read only where that is asked for.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,7 +20,7 @@ from builders.accounts.known import (
 )
 from builders.accounts.layer_graphs import container_config, find_graph, platform_of
 from builders.accounts.layer_scan import LayerContents, equal_in_layers, scan_layer
-from builders.compression.readers import CHUNK, Reader
+from builders.compression.readers import CHUNK, HashingReader
 from builders.compression.streams import NONE, decompressed
 from builders.console.errors import die
 from builders.image.layer_kinds import MEDIA_TYPES
@@ -89,39 +88,21 @@ def look_into(
     )
 
 
-class _Checked:
-    """Another reader, whose bytes are hashed and counted."""
-
-    def __init__(self, source: Reader) -> None:
-        self.size = 0
-        self._source = source
-        self._hash = hashlib.sha256()
-
-    def read(self, size: int, /) -> bytes:
-        data = self._source.read(size)
-        self._hash.update(data)
-        self.size += len(data)
-        return data
-
-    @property
-    def digest(self) -> str:
-        return f"sha256:{self._hash.hexdigest()}"
-
-
 def _scanned(
     reader: RemoteReader, layer: RemoteLayer, *, what: str, with_files: bool
 ) -> tuple[LayerContents, int]:
     """Return what is in a layer, and its bytes."""
     stored = reader.layer(layer, what=what)
-    tar = _Checked(decompressed(stored, what=what)[1])
+    tar = HashingReader(decompressed(stored, what=what)[1])
     contents = scan_layer(tar, what=what, with_files=with_files)
     # Behind the end of the archive, too: the digests are of all.
     for rest in (tar, stored):
         while rest.read(CHUNK):
             pass
-    if tar.digest != layer.diff_id:
+    digest = f"sha256:{tar.digest()}"
+    if digest != layer.diff_id:
         die(
-            f"{what} has the diff ID {tar.digest}, and the image says {layer.diff_id}",
+            f"{what} has the diff ID {digest}, and the image says {layer.diff_id}",
             hint="push the image again",
         )
     return contents, tar.size

@@ -44,7 +44,7 @@ class MemberFormat:
         return MEMBER_SIZES[self.compressor]
 
     def __str__(self) -> str:
-        """All that the bytes depend on: "libdeflate 1.14, level 5, members of 1048576 bytes"."""
+        """All that the bytes depend on: "libdeflate 1.14, level 1, members of 1048576 bytes"."""
         if self.compressor == "gz":
             library = f"libdeflate {libdeflate_version()}"
         else:

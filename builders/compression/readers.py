@@ -1,6 +1,7 @@
 """Streams of bytes as they lie in files: parts of them, looked at before they are read, ahead."""
 
 import errno
+import hashlib
 import os
 import queue
 import stat
@@ -126,6 +127,26 @@ class Tee:
         data = self._source.read(size)
         _write_all(self._file, data)
         return data
+
+
+class HashingReader:
+    """Another reader, of which every byte that is read is hashed and counted."""
+
+    def __init__(self, source: Reader) -> None:
+        self.size = 0
+        self._source = source
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
+        data = self._source.read(size)
+        self._hash.update(data)
+        self.size += len(data)
+        return data
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all that was read, in hexadecimal."""
+        return self._hash.hexdigest()
 
 
 @contextmanager

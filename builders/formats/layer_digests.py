@@ -1,9 +1,8 @@
 """The digests of layers."""
 
-import hashlib
 from dataclasses import dataclass
 
-from builders.compression.readers import CHUNK, Peekable, Reader
+from builders.compression.readers import CHUNK, HashingReader, Peekable, Reader
 from builders.compression.streams import MAGIC_LENGTH, NONE, Decompressed, detect
 from builders.console.errors import UserError
 
@@ -28,7 +27,7 @@ def digest_layer(source: Reader, *, what: str) -> LayerDigest:
 
     Raises `LayerError` where it is compressed and cut off or damaged.
     """
-    blob = _Hashing(source)
+    blob = HashingReader(source)
     peekable = Peekable(blob)
     compression = detect(peekable.peek(MAGIC_LENGTH))
     if compression == NONE:
@@ -36,7 +35,7 @@ def digest_layer(source: Reader, *, what: str) -> LayerDigest:
             pass
         return LayerDigest(blob=blob.digest(), diff=blob.digest(), size=blob.size, compression=NONE)
     inner = Decompressed(peekable, compression, what=what)
-    layer = _Hashing(inner)
+    layer = HashingReader(inner)
     try:
         while layer.read(CHUNK):
             pass
@@ -51,21 +50,3 @@ def digest_layer(source: Reader, *, what: str) -> LayerDigest:
 
 class LayerError(UserError):
     """A layer is damaged, while the archive around it may be whole."""
-
-
-class _Hashing:
-    """Another reader, of which every byte that is read is hashed and counted."""
-
-    def __init__(self, source: Reader) -> None:
-        self.size = 0
-        self._source = source
-        self._hash = hashlib.sha256()
-
-    def read(self, size: int, /) -> bytes:
-        data = self._source.read(size)
-        self._hash.update(data)
-        self.size += len(data)
-        return data
-
-    def digest(self) -> str:
-        return self._hash.hexdigest()
